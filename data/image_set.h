@@ -1,0 +1,66 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/core/image.h"
+
+namespace bitpilot {
+
+/// A labelled set of pictures, in a fixed order.
+class ImageSet {
+ public:
+  virtual ~ImageSet() = default;
+  virtual std::string name() const = 0;
+  virtual std::size_t size() const = 0;
+  virtual Image image(std::size_t index) const = 0;  ///< thread-safe.  Throws Error(kData) naming the picture if it cannot be read
+  virtual int label(std::size_t index) const = 0;    ///< 0..labels().size() - 1
+  virtual const std::vector<std::string>& labels() const = 0;
+  /// Where the picture comes from, for manifests and messages ("train-images-idx3-ubyte#17", "ankle_boot/3.png").
+  virtual std::string source(std::size_t index) const = 0;
+  /// Degradation that the picture already carries (manifest.jsonl), "" and 0 if unknown or clean.
+  virtual std::string family(std::size_t) const { return ""; }
+  virtual int severity(std::size_t) const { return 0; }
+  /// "sha256:…" over pixels' bytes (in-memory sets) or over names and sizes (folders).
+  virtual std::string hash() const = 0;
+};
+
+/// Pictures in memory.
+class MemoryImageSet : public ImageSet {
+ public:
+  std::string set_name;
+  std::vector<Image> images;
+  std::vector<int> image_labels;
+  std::vector<std::string> label_names, sources, families;
+  std::vector<int> severities;
+  std::string name() const override { return set_name; }
+  std::size_t size() const override { return images.size(); }
+  Image image(std::size_t i) const override { return images[i]; }
+  int label(std::size_t i) const override { return image_labels[i]; }
+  const std::vector<std::string>& labels() const override { return label_names; }
+  std::string source(std::size_t i) const override;
+  std::string family(std::size_t i) const override { return families.empty() ? "" : families[i]; }
+  int severity(std::size_t i) const override { return severities.empty() ? 0 : severities[i]; }
+  std::string hash() const override;
+};
+
+/// Splits of one data set.  No source picture is in two of them.
+struct DataSplits {
+  std::string name;
+  std::shared_ptr<const ImageSet> train, policy, validation, test;
+  std::vector<std::string> warnings;  ///< one line each: a split under 2,000 images …
+};
+
+/// How to read an image file of a folder; given by data_codecs (imgcodecs) or by the media process.  Returns an empty Image if unreadable.
+using DecodeFile = Image (*)(const std::string& path);
+
+/// Opens `spec`: a folder in `idx`, `cifar10`, `cifar100` or `imagefolder` layout (found by itself) or "fashion-mnist".
+/// Splits: the set's own test part, or a tenth by hash of the source's name; of the rest one tenth each for policy and validation
+/// (at most 5,000 each), by hash of (source), the same for every seed.
+/// `decode` may be nullptr when no image folder is expected.  Throws Error(kData).
+DataSplits open_splits(const std::string& spec, DecodeFile decode);
+/// The pictures of `spec` as one set for evaluation: its test part if it has one (or its manifest's degraded pictures), else everything.
+std::shared_ptr<const ImageSet> open_evaluation_set(const std::string& spec, DecodeFile decode);
+
+}  // namespace bitpilot

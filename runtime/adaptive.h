@@ -1,0 +1,57 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/preprocess.h"
+#include "runtime/core/cost.h"
+#include "runtime/engine/engine.h"
+#include "runtime/policy_head.h"
+
+namespace bitpilot {
+
+struct Look {
+  std::string config;     ///< anchor's name, or to_string(config)
+  BitConfig bits;
+  double relative = 0;    ///< this look's cost over uniform 8-bit
+  float confidence = 0;
+  int index = 0;          ///< class it would predict
+};
+
+/// One picture's decision: what was looked at, what it cost, what it says.
+struct Decision {
+  std::vector<Look> looks;
+  std::vector<LayerDistribution> distributions;  ///< of the look that made the prediction, one per weight layer
+  std::vector<float> scores;                     ///< of the last look
+  int label = 0;
+  float confidence = 0;
+  float severity = 0;
+  std::string fallback;                          ///< "" or "out_of_range"
+  double bops = 0, policy_bops = 0, relative = 0;  ///< of all looks (stem once), the policy and the statistics
+  bool calibrated = true;                        ///< every look's configuration is an anchor
+  double policy_ms = 0, backbone_ms = 0;
+};
+
+/// What decides: the learned policy, or one fixed configuration.
+struct DecisionRule {
+  std::optional<BitConfig> fixed;  ///< set: no policy, this configuration for every picture
+  double lambda = 0;               ///< of the policy
+};
+
+/// Engine and policy together, for one stream.  run, eval and the environment all decide through this class.
+class AdaptiveSession {
+ public:
+  explicit AdaptiveSession(std::shared_ptr<const Model> model);
+  ~AdaptiveSession();
+  AdaptiveSession(AdaptiveSession&&) noexcept;
+  Decision decide(const Prepared& picture, const DecisionRule& rule);
+  const CostTable& cost() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace bitpilot

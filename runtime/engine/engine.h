@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/core/trace.h"
+#include "runtime/format/model_data.h"
+
+namespace bitpilot {
+
+struct Kernels;
+
+/// A loaded network, immutable and shared by all sessions.  Weights are unpacked once per layer and weight width; switching between
+/// images picks pointers, nothing is copied or requantised.
+class Model {
+ public:
+  /// Throws Error(kData) on a bad file.
+  static std::shared_ptr<const Model> load(const std::string& path);
+  /// `kernels`: nullptr = active_kernels() (BITPILOT_ISA).
+  explicit Model(ModelData data, const Kernels* kernels = nullptr);
+  ~Model();
+  const ModelData& data() const;
+  const Kernels& kernels() const;
+  /// "sha256:…" of the file's bytes; empty for a model made in memory.
+  const std::string& hash() const;
+
+ private:
+  friend class Session;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// One stream's working state: an arena sized once and the plans used so far.  Not thread-safe; make one per thread.
+class Session {
+ public:
+  explicit Session(std::shared_ptr<const Model> model);
+  ~Session();
+  Session(Session&&) noexcept;
+
+  /// Starts an image: `codes` u8 [height][width][channels] as preprocess() gives them.  Runs the stem.
+  void start(std::span<const std::uint8_t> codes);
+  /// Sums of the stem's 8-bit codes over all pixels, [stem channels]; valid until the next start().
+  std::span<const std::int32_t> stem_sums() const;
+  /// Runs everything behind the stem at `config` and returns the class scores (before temperature), valid until the next call.
+  /// Throws Error(kData) if the configuration does not fit the network.
+  std::span<const float> look(const BitConfig& config);
+  std::span<const float> look_anchor(int anchor);
+
+  /// start() and look() once more, recording every output's codes in the order of fuse() (carry first, then readers in layer order).
+  std::vector<CodeTrace> trace(std::span<const std::uint8_t> codes, const BitConfig& config);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace bitpilot

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/image_statistics.h"
+#include "runtime/format/model_data.h"
+
+namespace bitpilot {
+
+/// Continuous distribution over the bits of one layer: mean and standard deviation in bits.
+struct LayerDistribution {
+  float weight_mean = 8, weight_std = 0;
+  float activation_mean = 8, activation_std = 0;
+};
+
+/// What the policy knows of a picture before any look.  Pixels only; no label, no degradation.
+struct Observation {
+  std::vector<float> embedding;  ///< of the data-quality estimator
+  float severity = 0;            ///< estimated, 0..5; quality.score = 1 - severity / 5
+  bool out_of_range = false;     ///< a statistic is outside twice its 0.1..99.9 % training range
+};
+
+struct FirstLook {
+  int anchor = 0;
+  double position = 0;                           ///< t1 in [0, 1] on the anchor path
+  BitConfig config;                              ///< the anchor's, moved by the per-layer offsets where the model has them
+  std::vector<LayerDistribution> distributions;  ///< one per weight layer
+};
+
+struct SecondLook {
+  int anchor = -1;          ///< -1: stop
+  float confidence = 0;     ///< of the look that was just taken: top-1 probability at the anchor's temperature
+  int label = 0;            ///< of the look that was just taken
+  std::vector<LayerDistribution> distributions;  ///< of the second look, empty on stop
+};
+
+/// The learned policy at run time, without LibTorch: integer multilayer perceptrons, float32 only in fixed order, so the same decision on every
+/// ISA and for every batch.  Immutable, shared between threads.
+class PolicyHead {
+ public:
+  /// Throws Error(kData) if the model's policy does not fit its network; a model without a policy is refused too (use has_policy first).
+  explicit PolicyHead(const ModelData& model);
+  static bool has_policy(const ModelData& model) { return !model.policy.description.empty(); }
+
+  /// `stem_sums`: Session::stem_sums().
+  Observation observe(const ImageStatistics& statistics, std::span<const std::int32_t> stem_sums) const;
+  FirstLook first(const Observation& observation, double lambda) const;
+  /// After `taken` gave `scores` (before temperature): stop, or the anchor to look at next.
+  SecondLook second(const Observation& observation, const FirstLook& taken, std::span<const float> scores, double lambda) const;
+  /// BOPs of observe + first + second at the precisions they run at, statistics included.
+  double bops() const;
+
+ private:
+  struct Impl;
+  std::shared_ptr<const Impl> impl_;
+};
+
+}  // namespace bitpilot
