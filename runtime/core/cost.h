@@ -9,11 +9,11 @@
 namespace bitpilot {
 
 /// What one weight layer costs at each setting: [layer][weight bits][activation bits][active blocks], for a whole input.
-/// A layer that reads fewer input channels costs proportionally less.  Filled by BOPs, bytes or measured time; environment, search,
+/// A layer that reads fewer input channels costs proportionally less (a depthwise layer reads as many as it writes: nothing more to save).  Filled by BOPs, bytes or measured time; environment, search,
 /// cap and budget read only this type.
 class CostTable {
  public:
-  /// `unit`: "bops", "bytes" or "ms".
+  /// All entries 0.  `unit`: "bops", "bytes" or "ms".  Throws Error(kBug) on another unit or a space of another network.
   CostTable(std::string unit, const Network& network, const BitSpace& space);
   const std::string& unit() const { return unit_; }
   double& at(int layer, int weight_bits, int activation_bits, int blocks);
@@ -27,24 +27,26 @@ class CostTable {
   /// Cost of a pass that starts from the stem's code.
   double cost_after_stem(const BitConfig& config) const { return cost(config) - stem_cost(); }
   /// Cost of uniform 8-bit, all filters: the denominator of "relative cost".
-  double reference() const { return reference_; }
+  double reference() const;
 
  private:
-  friend CostTable bops_table(const Network&, const BitSpace&);
-  friend CostTable bytes_table(const Network&, const BitSpace&);
+  /// Where the active input channels of a layer come from.
+  struct Input {
+    int speaks = -1;  ///< layer whose active_blocks counts, -1: all channels are active
+    int channels = 1;
+  };
   std::string unit_;
-  Network network_;
   BitSpace space_;
-  double reference_ = 0;
+  std::vector<Input> inputs_;
   std::vector<std::vector<double>> entries_;
   std::size_t index(int layer, int weight_bits, int activation_bits, int blocks) const;
 };
 
-/// BOPs = sum MACs * weight bits * activation bits * (active in / in) * (active out / out).
+/// BOPs = sum MACs * weight bits * activation bits * (active in / in) * (active out / out); of a depthwise layer the last factor alone.
 CostTable bops_table(const Network& network, const BitSpace& space);
 /// Weight bytes read by one pass.
 CostTable bytes_table(const Network& network, const BitSpace& space);
-/// BOPs of a configuration in a float network: MACs * 32 * 32.
+/// BOPs of the network in float32: MACs * 32 * 32.
 double float_bops(const Network& network);
 
 }  // namespace bitpilot

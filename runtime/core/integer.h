@@ -43,6 +43,34 @@ inline AccumulatorForm accumulator_form(Symmetry symmetry, int weight_bits, int 
   return {1, 0};
 }
 
+/// Turns the stored weight codes of a layer into the codes and the (g, h) of a narrower width, for every Form.
+///   kSymmetric, kAsymmetric  Double Rounding of codes and zero point (nested_code).
+///   kBinMiddle               arithmetic shift.
+///   kNoZero                  codes are unsigned, 0..2^stored_bits - 1 (at 8 bits as the int8 of the same byte), and narrow by a shift.
+///                            At 8 bits they come out as q - 128 with (2, 1), which gives the same accumulator and fits int8.
+/// stored_bits is 8, or equal to bits.  The step of the narrow code is 2^(stored_bits - bits) stored steps.
+class NarrowWeight {
+ public:
+  NarrowWeight(Symmetry symmetry, int stored_bits, int bits, int zero_point)
+      : symmetry_(symmetry), stored_bits_(stored_bits), bits_(bits), form_(accumulator_form(symmetry, bits, rounded(zero_point))) {
+    if (symmetry == Symmetry::kNoZero && bits == 8) form_ = {2, 1};
+  }
+  AccumulatorForm form() const { return form_; }
+  int code(int stored) const {
+    const int drop = stored_bits_ - bits_;
+    if (symmetry_ == Symmetry::kBinMiddle) return stored >> drop;
+    if (symmetry_ != Symmetry::kNoZero) return rounded(stored);
+    const int unsigned_code = (stored & unsigned_highest(stored_bits_)) >> drop;
+    return bits_ == 8 ? unsigned_code - 128 : unsigned_code;
+  }
+
+ private:
+  int rounded(int stored) const { return stored_bits_ == bits_ ? stored : nested_code(stored, bits_); }
+  Symmetry symmetry_;
+  int stored_bits_, bits_;
+  AccumulatorForm form_;
+};
+
 /// int32 -> float32, one float32 product.  `multiplier` is in units of the destination.
 inline float scaled(std::int32_t acc, std::int32_t bias, float multiplier) {
   return static_cast<float>(acc + bias) * multiplier;
