@@ -1,0 +1,108 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "quant/fake_quant.h"
+#include "runtime/core/fusion.h"
+#include "runtime/core/network.h"
+
+namespace bitpilot {
+
+/// One configuration that the shared weights are trained for; it owns its normalisation, activation steps and class-score gain.
+struct PathSpec {
+  std::string name;
+  BitConfig config;
+};
+
+/// How normalisations behave in one forward pass.
+struct ForwardMode {
+  bool batch_statistics = true;  ///< false: running averages (evaluation)
+  double momentum = 0.1;         ///< of the running averages when batch statistics are used; 0 leaves them alone
+};
+
+using NamedTensors = std::vector<std::pair<std::string, torch::Tensor>>;
+
+/// A Network as a trainable module with switchable bit-widths and widths over one set of weights (a supernet).  The stem and its
+/// normalisation are shared by all paths: it is computed once a picture.
+class QuantizedNetwork {
+ public:
+  /// `quantized` false: a float network (one path, whole, no rounding).  He-initialised from `seed`.
+  QuantizedNetwork(const Network& network, const BitSpace& space, std::vector<PathSpec> paths, bool quantized, std::uint64_t seed);
+
+  const Network& network() const { return network_; }
+  const BitSpace& space() const { return space_; }
+  const std::vector<PathSpec>& paths() const { return specs_; }
+
+  /// Value behind the stem (after ReLU and pool), [N, C, H, W]; src float [N, C, H, W] in [0, 1].
+  torch::Tensor stem(const torch::Tensor& src, const ForwardMode& mode);
+  /// Class scores [N, classes] of path `path` from the stem's value.  Different paths may run in different threads at once.
+  torch::Tensor forward(int path, const torch::Tensor& stem_value, const ForwardMode& mode);
+  /// Class scores of any configuration: every layer takes the parameters of the path nearest in that layer; batch statistics, running
+  /// averages untouched.
+  torch::Tensor forward_config(const BitConfig& config, const torch::Tensor& stem_value);
+
+  /// Called with (fused step, value before its quantisers) during forward passes of `path`, for calibration; nullptr = off.
+  using ValueHook = std::function<void(int step, const torch::Tensor& value)>;
+  void set_hook(ValueHook hook) { hook_ = std::move(hook); }
+
+  /// Everything that the optimiser moves / everything else that a checkpoint must hold.
+  NamedTensors parameters() const;
+  NamedTensors buffers() const;
+  /// Keeps normalisation scales positive (their sign could not be folded into shared weights).  Call after every optimiser step.
+  void constrain();
+
+  /// Takes weights and normalisations of a trained float network of the same graph, orders filters by importance inside each width
+  /// group, and starts every step size by search on the float network's values over `src` [N, C, H, W].
+  void start_from(const QuantizedNetwork& float_network, const torch::Tensor& src);
+
+ private:
+  friend class ModelExporter;
+  struct LayerParameters {
+    torch::Tensor weight;    ///< [O, I / groups, K, K] or [O, I]
+    torch::Tensor log_step;  ///< [O], of the 8-bit code
+  };
+  struct PathLayer {
+    torch::Tensor gamma, beta, mean, variance;  ///< [active out]; classifier: gamma [1] = score gain, beta [classes] = bias
+  };
+  struct ValueQuantizer {
+    int step = 0, bits = 8;
+    torch::Tensor log_step;
+  };
+  struct Path {
+    std::vector<PathLayer> layers;
+    std::vector<ValueQuantizer> quantizers;
+    std::vector<int> quantizer_of;  ///< [layer]: which quantizer's output the layer reads
+  };
+
+  // One pass in progress: what each fused step has produced.
+  struct Produced {
+    torch::Tensor value;
+    std::vector<std::pair<int, torch::Tensor>> quantized;  ///< by bits
+  };
+  torch::Tensor run(const BitConfig& config, const std::vector<const Path*>& source, const torch::Tensor& stem_value,
+                    const ForwardMode& mode);
+  torch::Tensor layer_weight(int layer, const BitConfig& config) const;
+  torch::Tensor classify(const torch::Tensor& src, const BitConfig& config, const PathLayer& parameters) const;
+  void finish_step(const FusedStep& step, Produced* produced) const;
+  Path make_path(const BitConfig& config) const;
+  std::vector<torch::Tensor> filter_orders() const;
+  void sort_filters();
+  void start_steps(const torch::Tensor& src, QuantizedNetwork* ordered_float);
+
+  Network network_;
+  BitSpace space_;
+  bool quantized_;
+  std::vector<FusedStep> steps_;
+  std::vector<PathSpec> specs_;
+  std::vector<LayerParameters> layers_;
+  PathLayer stem_;
+  std::vector<Path> paths_;
+  ValueHook hook_;
+};
+
+}  // namespace bitpilot

@@ -1,0 +1,232 @@
+#include "quant/training_loop.h"
+
+#include <atomic>
+#include <cmath>
+#include <exception>
+#include <functional>
+#include <numbers>
+#include <thread>
+
+#include "runtime/core/error.h"
+#include "runtime/core/random.h"
+
+namespace bitpilot {
+
+using torch::Tensor;
+
+namespace {
+
+// Runs the jobs on `threads` threads (this one included), first come first served; rethrows the first failure.
+void run_jobs(const std::vector<std::function<void()>>& jobs, int threads) {
+  std::atomic<std::size_t> next{0};
+  std::vector<std::exception_ptr> failures(jobs.size());
+  auto work = [&] {
+    for (std::size_t i = next++; i < jobs.size(); i = next++) {
+      try {
+        jobs[i]();
+      } catch (...) {
+        failures[i] = std::current_exception();
+      }
+    }
+  };
+  std::vector<std::thread> pool;
+  for (int t = 1; t < std::min<int>(threads, static_cast<int>(jobs.size())); ++t) pool.emplace_back(work);
+  work();
+  for (std::thread& thread : pool) thread.join();
+  for (const std::exception_ptr& failure : failures)
+    if (failure) std::rethrow_exception(failure);
+}
+
+// One-cycle schedule with cosine annealing: peak/25 up to the peak, then down to peak/250000 (Smith & Topin, arXiv:1708.07120).
+double one_cycle(double peak, double warmup, std::int64_t step, std::int64_t total) {
+  const double at = static_cast<double>(step) / std::max<std::int64_t>(1, total - 1);
+  auto cosine = [](double from, double to, double share) { return to + (from - to) * 0.5 * (1 + std::cos(std::numbers::pi * share)); };
+  if (at < warmup) return cosine(peak / 25, peak, at / warmup);
+  return cosine(peak, peak / 250000, std::min(1.0, (at - warmup) / (1 - warmup)));
+}
+
+Tensor soft_cross_entropy(const Tensor& scores, const Tensor& target) {
+  return -(target * torch::log_softmax(scores, 1)).sum(1).mean();
+}
+
+}  // namespace
+
+struct TrainingLoop::Impl {
+  QuantizedNetwork* network;
+  QuantizedNetwork* teacher;
+  std::int64_t total_steps, steps = 0;
+  TrainingOptions options;
+  std::vector<std::string> names;
+  std::vector<Tensor> parameters;
+  std::vector<Tensor> first_moment, second_moment;
+  std::vector<std::vector<std::size_t>> used_by;  // per path: indices of the parameters that its pass reads, stem apart
+  std::vector<std::size_t> stem_parameters, all_but_stem;
+  Tensor prepared_for, prepared;                  // teacher's distribution of the batch announced as `next`
+
+  void split_parameters() {
+    const std::string stem = network->network().layer(0).name + ".";
+    used_by.resize(network->paths().size());
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (names[i].starts_with(stem) || names[i].starts_with("stem_norm.")) {
+        stem_parameters.push_back(i);
+        continue;
+      }
+      all_but_stem.push_back(i);
+      for (std::size_t p = 0; p < used_by.size(); ++p) {
+        const bool foreign = names[i].starts_with("path.") && !names[i].starts_with("path." + network->paths()[p].name + ".");
+        if (!foreign) used_by[p].push_back(i);
+      }
+    }
+  }
+
+  Tensor teach(const Tensor& src) {
+    torch::NoGradGuard guard;
+    return torch::softmax(evaluate(teacher, 0, src), 1);
+  }
+
+  Tensor targets(const TrainingBatch& batch, const Tensor& soft) const {
+    const Tensor hard = torch::one_hot(batch.labels, network->network().classes()).to(torch::kFloat);
+    return soft.defined() ? options.label_share * hard + (1 - options.label_share) * soft : hard;
+  }
+
+  // Adam (arXiv:1412.6980) with the schedule's rate, on summed gradients.
+  void update(const std::vector<Tensor>& gradients) {
+    torch::NoGradGuard guard;
+    const double rate = one_cycle(options.learning_rate, options.warmup, steps, total_steps);
+    ++steps;
+    const double correct1 = 1 - std::pow(0.9, static_cast<double>(steps)), correct2 = 1 - std::pow(0.999, static_cast<double>(steps));
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      if (!gradients[i].defined()) continue;
+      float *m = first_moment[i].data_ptr<float>(), *v = second_moment[i].data_ptr<float>(), *p = parameters[i].data_ptr<float>();
+      const Tensor contiguous = gradients[i].contiguous();
+      const float* g = contiguous.data_ptr<float>();
+      const float scale = static_cast<float>(rate / correct1), root = static_cast<float>(1 / std::sqrt(correct2));
+      for (std::int64_t j = 0; j < parameters[i].numel(); ++j) {
+        m[j] += 0.1F * (g[j] - m[j]);
+        v[j] += 0.001F * (g[j] * g[j] - v[j]);
+        p[j] -= scale * m[j] / (std::sqrt(v[j]) * root + 1e-8F);
+      }
+    }
+    network->constrain();
+  }
+};
+
+TrainingLoop::TrainingLoop(QuantizedNetwork* network, QuantizedNetwork* teacher, std::int64_t total_steps, TrainingOptions options)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->network = network;
+  impl_->teacher = teacher;
+  impl_->total_steps = total_steps;
+  impl_->options = std::move(options);
+  for (const auto& [name, tensor] : network->parameters()) {
+    impl_->names.push_back(name);
+    impl_->parameters.push_back(tensor);
+    impl_->first_moment.push_back(torch::zeros_like(tensor.detach()).contiguous());
+    impl_->second_moment.push_back(torch::zeros_like(tensor.detach()).contiguous());
+  }
+  impl_->split_parameters();
+}
+
+TrainingLoop::~TrainingLoop() = default;
+
+std::vector<double> TrainingLoop::step(const TrainingBatch& batch, const TrainingBatch& next) {
+  Impl& self = *impl_;
+  const int paths = static_cast<int>(self.network->paths().size()), jobs = paths + self.options.random_paths;
+  Tensor soft;
+  if (self.teacher) soft = self.prepared_for.is_same(batch.src) ? self.prepared : self.teach(batch.src);
+  const ForwardMode mode;
+  const Tensor stem = self.network->stem(batch.src, mode);
+  std::vector<Tensor> leaves(jobs), scores(jobs);
+  std::vector<torch::autograd::variable_list> gradients(jobs);
+  std::vector<double> losses(jobs);
+  Tensor target = self.targets(batch, soft);
+  for (int j = 0; j < jobs; ++j) leaves[j] = stem.detach().requires_grad_(true);
+  if (self.options.in_place) {
+    // The first path answers to the labels; its own distribution teaches the others.
+    scores[0] = self.network->forward(0, leaves[0], mode);
+    target = self.targets(batch, torch::softmax(scores[0].detach(), 1));
+  }
+  auto path_job = [&](int j) {
+    if (!scores[j].defined()) {
+      if (j < paths) {
+        scores[j] = self.network->forward(j, leaves[j], mode);
+      } else {
+        const std::uint64_t index = static_cast<std::uint64_t>(self.steps) * self.options.random_paths + (j - paths);
+        scores[j] = self.network->forward_config(
+            random_config(self.network->network(), self.network->space(), self.network->paths(), self.options.seed, index), leaves[j]);
+      }
+    }
+    Tensor loss = soft_cross_entropy(scores[j], self.options.in_place && j == 0 ? self.targets(batch, soft) : target);
+    losses[j] = loss.item<double>();
+    if (j < static_cast<int>(self.options.path_weights.size())) loss = loss * self.options.path_weights[j];
+    torch::autograd::variable_list inputs{leaves[j]};
+    for (const std::size_t i : j < paths ? self.used_by[j] : self.all_but_stem) inputs.push_back(self.parameters[i]);
+    gradients[j] = torch::autograd::grad({loss}, inputs, {}, /*retain_graph=*/false, /*create_graph=*/false, /*allow_unused=*/true);
+    scores[j] = Tensor();
+  };
+  std::vector<std::function<void()>> work;
+  for (int j = 0; j < jobs; ++j) work.emplace_back([&path_job, j] { path_job(j); });
+  Tensor prepared;
+  if (self.teacher && next.src.defined()) work.emplace_back([&] { prepared = self.teach(next.src); });
+  run_jobs(work, self.options.threads);
+  self.prepared_for = next.src;
+  self.prepared = prepared;
+
+  for (int j = 0; j < jobs; ++j)
+    if (!std::isfinite(losses[j]))
+      throw Error(ExitCode::kBug, "the loss is not finite",
+                  "step " + std::to_string(self.steps) + ", path " + (j < paths ? self.network->paths()[j].name : "random"),
+                  "lower the learning rate; the last checkpoint is good");
+  std::vector<Tensor> total(self.parameters.size());
+  auto add = [&](std::size_t i, const Tensor& g) {
+    if (!g.defined()) return;
+    if (total[i].defined()) total[i] += g;
+    else total[i] = g.clone();
+  };
+  Tensor stem_grad;
+  for (int j = 0; j < jobs; ++j) {
+    const std::vector<std::size_t>& indices = j < paths ? self.used_by[j] : self.all_but_stem;
+    for (std::size_t k = 0; k < indices.size(); ++k) add(indices[k], gradients[j][k + 1]);
+    if (!gradients[j][0].defined()) continue;
+    stem_grad = stem_grad.defined() ? stem_grad.add_(gradients[j][0]) : gradients[j][0].clone();
+  }
+  torch::autograd::variable_list stem_inputs;
+  for (const std::size_t i : self.stem_parameters) stem_inputs.push_back(self.parameters[i]);
+  const auto stem_gradients = torch::autograd::grad({stem}, stem_inputs, {stem_grad}, false, false, true);
+  for (std::size_t k = 0; k < self.stem_parameters.size(); ++k) add(self.stem_parameters[k], stem_gradients[k]);
+  self.update(total);
+  return losses;
+}
+
+std::int64_t TrainingLoop::steps_done() const { return impl_->steps; }
+void TrainingLoop::set_steps_done(std::int64_t steps) { impl_->steps = steps; }
+
+NamedTensors TrainingLoop::state() const {
+  NamedTensors list;
+  for (std::size_t i = 0; i < impl_->names.size(); ++i) {
+    list.emplace_back("adam.m." + impl_->names[i], impl_->first_moment[i]);
+    list.emplace_back("adam.v." + impl_->names[i], impl_->second_moment[i]);
+  }
+  return list;
+}
+
+Tensor evaluate(QuantizedNetwork* network, int path, const Tensor& src) {
+  torch::NoGradGuard guard;
+  const ForwardMode mode{/*batch_statistics=*/false, /*momentum=*/0};
+  return network->forward(path, network->stem(src, mode), mode);
+}
+
+BitConfig random_config(const Network& network, const BitSpace& space, const std::vector<PathSpec>& paths, std::uint64_t seed,
+                        std::uint64_t index) {
+  Random random(seed, "random path", index);
+  // A trained path gives the widths (only those were ever nested); every adaptive layer draws its own bits.
+  BitConfig config = paths[random.below(paths.size())].config;
+  for (int l = 0; l < network.layer_count(); ++l) {
+    if (space.layers[l].fixed) continue;
+    const std::vector<int>& bits = space.layers[l].bits;
+    config[l].weight = bits[random.below(bits.size())];
+    config[l].activation = bits[random.below(bits.size())];
+  }
+  return config;
+}
+
+}  // namespace bitpilot
