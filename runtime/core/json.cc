@@ -9,19 +9,21 @@
 namespace bitpilot {
 namespace {
 
-/// Walks the text once before anything is built: depth and duplicate keys, which nlohmann's own parser lets pass.
+constexpr std::size_t kMaxDepth = 32;
+
+/// Walks the text once before anything is built: depth, number of values and duplicate keys, which nlohmann's own parser lets pass.
 class Guard : public nlohmann::json_sax<nlohmann::json> {
  public:
-  explicit Guard(int max_depth) : max_depth_(max_depth) {}
+  explicit Guard(std::size_t max_values) : values_left_(max_values) {}
   std::string problem;
 
-  bool null() override { return true; }
-  bool boolean(bool) override { return true; }
-  bool number_integer(number_integer_t) override { return true; }
-  bool number_unsigned(number_unsigned_t) override { return true; }
-  bool number_float(number_float_t, const string_t&) override { return true; }
-  bool string(string_t&) override { return true; }
-  bool binary(binary_t&) override { return true; }
+  bool null() override { return count(); }
+  bool boolean(bool) override { return count(); }
+  bool number_integer(number_integer_t) override { return count(); }
+  bool number_unsigned(number_unsigned_t) override { return count(); }
+  bool number_float(number_float_t, const string_t&) override { return count(); }
+  bool string(string_t&) override { return count(); }
+  bool binary(binary_t&) override { return count(); }
   bool start_object(std::size_t) override { return open(); }
   bool end_object() override { return close(); }
   bool start_array(std::size_t) override { return open(); }
@@ -37,24 +39,29 @@ class Guard : public nlohmann::json_sax<nlohmann::json> {
   }
 
  private:
+  bool count() {
+    if (values_left_-- > 0) return true;
+    problem = "too many values";
+    return false;
+  }
   bool open() {
     keys_.emplace_back();
-    if (static_cast<int>(keys_.size()) <= max_depth_) return true;
-    problem = "nested deeper than " + std::to_string(max_depth_);
+    if (keys_.size() <= kMaxDepth) return count();
+    problem = "nested deeper than " + std::to_string(kMaxDepth);
     return false;
   }
   bool close() {
     keys_.pop_back();
     return true;
   }
-  int max_depth_;
+  std::size_t values_left_;
   std::vector<std::set<std::string>> keys_;
 };
 
 }  // namespace
 
-nlohmann::json parse_json(std::string_view text, const std::string& where, int max_depth) {
-  Guard guard(max_depth);
+nlohmann::json parse_json(std::string_view text, const std::string& where, std::size_t max_values) {
+  Guard guard(max_values);
   try {
     if (nlohmann::json::sax_parse(text, &guard)) return nlohmann::json::parse(text);
   } catch (const nlohmann::json::exception& error) {

@@ -14,7 +14,8 @@ constexpr int kMaxDimension = 65536;
 constexpr int kMaxKernel = 64;
 constexpr int kMaxNodes = 4096;
 constexpr std::size_t kMaxNameLength = 128;
-constexpr std::int64_t kMaxElements = std::int64_t{1} << 28;  // of one value or one layer's weights
+constexpr std::int64_t kMaxElements = std::int64_t{1} << 26;  // of one value: 64 channels of a 1024x1024 picture
+constexpr std::int64_t kMaxWeights = std::int64_t{1} << 28;   // of one layer
 
 [[noreturn]] void refuse(const std::string& what, const std::string& where) {
   throw Error(ExitCode::kData, what, where, "describe a network of Conv2d, Linear, ReLU, Add and pool nodes with fitting shapes");
@@ -27,7 +28,7 @@ std::int64_t elements(const Shape& shape) {
 void check_shape(const Shape& shape, const std::string& where) {
   for (const int size : {shape.channels, shape.height, shape.width})
     if (size < 1 || size > kMaxDimension) refuse("dimension " + std::to_string(size) + " is outside 1..65536", where);
-  if (elements(shape) > kMaxElements) refuse("a value of the network has more than 2^28 elements", where);
+  if (elements(shape) > kMaxElements) refuse("a value of the network has more than 2^26 elements", where);
 }
 
 /// Result size of a window that slides over `size` pixels.
@@ -89,7 +90,7 @@ int Network::conv(const std::string& layer_name, int src, int out_channels, int 
   node.shape = {out_channels, windows(in.height, kernel, stride, node.padding, layer_name),
                 windows(in.width, kernel, stride, node.padding, layer_name)};
   check_shape(node.shape, layer_name);
-  if (static_cast<std::int64_t>(out_channels) * (in.channels / groups) * kernel * kernel > kMaxElements)
+  if (static_cast<std::int64_t>(out_channels) * (in.channels / groups) * kernel * kernel > kMaxWeights)
     refuse("a layer has more than 2^28 weights", layer_name);
   return append(std::move(node));
 }
@@ -105,7 +106,7 @@ int Network::linear(const std::string& layer_name, int src, int out_features, bo
   node.normalised = normalised;
   node.shape = {out_features, 1, 1};
   check_shape(node.shape, layer_name);
-  if (static_cast<std::int64_t>(out_features) * in.channels > kMaxElements) refuse("a layer has more than 2^28 weights", layer_name);
+  if (static_cast<std::int64_t>(out_features) * in.channels > kMaxWeights) refuse("a layer has more than 2^28 weights", layer_name);
   return append(std::move(node));
 }
 
@@ -254,7 +255,7 @@ void Network::finish() {
     if (!names.insert(node.name).second) refuse("two layers have one name", node.name);
     node.layer = static_cast<int>(layer_nodes_.size());
     layer_nodes_.push_back(static_cast<int>(i));
-    // Weights <= 2^28 and pixels <= 2^28, so the product fits; the sum is checked.
+    // Weights <= 2^28 and pixels <= 2^26, so the product fits; the sum is checked.
     if (__builtin_add_overflow(total, macs(node.layer), &total)) refuse("the multiply-accumulates overflow 64 bits", name);
   }
   check_ends(*this);
