@@ -82,7 +82,8 @@ Network ds_cnn(Shape input, int classes, int width) {
   network.name = "ds_cnn";
   int x = network.relu(network.conv("stem", network.input(input), width, 3));
   for (std::size_t i = 0; i < kPairs.size(); ++i)
-    x = separable_block(network, "block" + std::to_string(i + 1), x, width * kPairs[i].factor, kPairs[i].stride, /*residual=*/true);
+    x = separable_block(network, "block" + std::to_string(i + 1), x, width * kPairs[i].factor, kPairs[i].stride,
+                        /*residual=*/true);
   return finished(network, x, classes);
 }
 
@@ -99,7 +100,8 @@ Network mobilenet_v2(Shape input, int classes, int width) {
   for (const Stage& stage : kStages)
     for (int i = 0; i < stage.blocks; ++i) {
       const std::string name = "block" + std::to_string(++block);
-      const int src = x, in = channels(network, src), stride = i == 0 ? stage.stride : 1, out = scaled(stage.channels, width, 32);
+      const int src = x, in = channels(network, src), stride = i == 0 ? stage.stride : 1,
+                out = scaled(stage.channels, width, 32);
       if (stage.expansion != 1) x = network.relu(network.conv(name + ".expand", x, in * stage.expansion, 1));
       const int inner = channels(network, x);
       x = network.relu(network.conv(name + ".depthwise", x, inner, 3, stride, inner));
@@ -114,12 +116,14 @@ Network person_net(Shape input, int classes, int width) {
   struct Pair {
     int factor, stride;
   };
-  constexpr std::array<Pair, 13> kPairs{{{2, 1}, {4, 2}, {4, 1}, {8, 2}, {8, 1}, {16, 2}, {16, 1}, {16, 1}, {16, 1}, {16, 1}, {16, 1}, {32, 2}, {32, 1}}};
+  constexpr std::array<Pair, 13> kPairs{
+      {{2, 1}, {4, 2}, {4, 1}, {8, 2}, {8, 1}, {16, 2}, {16, 1}, {16, 1}, {16, 1}, {16, 1}, {16, 1}, {32, 2}, {32, 1}}};
   Network network;
   network.name = "person_net";
   int x = network.relu(network.conv("stem", network.input(input), width, 3, 2));
   for (std::size_t i = 0; i < kPairs.size(); ++i)
-    x = separable_block(network, "block" + std::to_string(i + 1), x, width * kPairs[i].factor, kPairs[i].stride, /*residual=*/false);
+    x = separable_block(network, "block" + std::to_string(i + 1), x, width * kPairs[i].factor, kPairs[i].stride,
+                        /*residual=*/false);
   return finished(network, x, classes);
 }
 

@@ -8,7 +8,8 @@ namespace bitpilot {
 namespace {
 
 [[noreturn]] void refuse(const std::string& what, const std::string& where) {
-  throw Error(ExitCode::kData, what, where, "give every layer 2..8 bits and 1.. all of its filter blocks, fixed layers 8/8 and whole");
+  throw Error(ExitCode::kData, what, where,
+              "give every layer 2..8 bits and 1.. all of its filter blocks, fixed layers 8/8 and whole");
 }
 
 std::string text(const LayerBits& bits, const LayerSpace& space) {
@@ -24,7 +25,8 @@ BitSpace make_bit_space(const Network& network, const std::vector<int>& bits, in
   std::vector<int> candidates = bits;
   std::sort(candidates.begin(), candidates.end());
   candidates.erase(std::unique(candidates.begin(), candidates.end()), candidates.end());
-  if (candidates.empty() || candidates.front() < 2 || candidates.back() > 8) refuse("candidate bit-widths outside 2..8", network.name);
+  if (candidates.empty() || candidates.front() < 2 || candidates.back() > 8)
+    refuse("candidate bit-widths outside 2..8", network.name);
   BitSpace space;
   space.block = block;
   for (int l = 0; l < network.layer_count(); ++l) {
@@ -38,7 +40,8 @@ BitSpace make_bit_space(const Network& network, const std::vector<int>& bits, in
 }
 
 BitConfig uniform_config(const BitSpace& space, int weight_bits, int activation_bits, double width) {
-  if (!(width > 0 && width <= 1)) refuse("width " + std::to_string(width) + " is outside (0, 1]", "uniform configuration");
+  if (!(width > 0 && width <= 1))
+    refuse("width " + std::to_string(width) + " is outside (0, 1]", "uniform configuration");
   BitConfig config;
   for (const LayerSpace& layer : space.layers) {
     if (layer.fixed) {
@@ -55,13 +58,15 @@ BitConfig uniform_config(const BitSpace& space, int weight_bits, int activation_
 void check_config(const Network& network, const BitSpace& space, const BitConfig& config) {
   const auto layers = static_cast<std::size_t>(network.layer_count());
   if (space.layers.size() != layers || config.size() != layers)
-    refuse("a configuration of " + std::to_string(config.size()) + " layers for a network of " + std::to_string(layers), network.name);
+    refuse("a configuration of " + std::to_string(config.size()) + " layers for a network of " + std::to_string(layers),
+           network.name);
   std::vector<int> group_blocks(layers, 0);
   for (std::size_t l = 0; l < layers; ++l) {
     const LayerBits& bits = config[l];
     const LayerSpace& limits = space.layers[l];
     const std::string& where = network.layer(static_cast<int>(l)).name;
-    if (bits.weight < 2 || bits.weight > 8 || bits.activation < 2 || bits.activation > 8) refuse("bits outside 2..8", where);
+    if (bits.weight < 2 || bits.weight > 8 || bits.activation < 2 || bits.activation > 8)
+      refuse("bits outside 2..8", where);
     if (bits.active_blocks < 1 || bits.active_blocks > limits.blocks)
       refuse(std::to_string(bits.active_blocks) + " active blocks of " + std::to_string(limits.blocks), where);
     if (limits.fixed) {
@@ -69,7 +74,8 @@ void check_config(const Network& network, const BitSpace& space, const BitConfig
       continue;
     }
     int& blocks = group_blocks[static_cast<std::size_t>(network.width_groups()[l])];
-    if (blocks != 0 && blocks != bits.active_blocks) refuse("layers that share their filters have unequal active blocks", where);
+    if (blocks != 0 && blocks != bits.active_blocks)
+      refuse("layers that share their filters have unequal active blocks", where);
     blocks = bits.active_blocks;
   }
 }

@@ -9,11 +9,13 @@ namespace bitpilot {
 struct LayerBits {
   int weight = 8;         ///< bit-width of the weights, 2..8
   int activation = 8;     ///< bit-width of the activations that this layer reads, 2..8
-  int active_blocks = 0;  ///< filter blocks computed, 1..LayerSpace::blocks; the filters past them are at 0 bits (output 0, not computed)
+  int active_blocks = 0;  ///< filter blocks computed, 1..LayerSpace::blocks; the filters past them are at 0 bits
+                          ///< (output 0, not computed)
   bool operator==(const LayerBits&) const = default;
 };
 
-/// One LayerBits per weight layer (Conv2d and Linear nodes in network order), stem and classifier included (always 8/8, all blocks).
+/// One LayerBits per weight layer (Conv2d and Linear nodes in network order), stem and classifier included (always 8/8,
+/// all blocks).
 using BitConfig = std::vector<LayerBits>;
 
 /// What one layer may be set to.
@@ -34,7 +36,8 @@ struct BitSpace {
 enum class Granularity { kTensor, kChannel };
 enum class Symmetry { kSymmetric, kAsymmetric, kNoZero, kBinMiddle };
 
-/// The shape of a weight quantiser.  kNoZero: grids without zero (DoReFa, ABS); kBinMiddle: truncated codes decoded at the middle of their bin.
+/// The shape of a weight quantiser.  kNoZero: grids without zero (DoReFa, ABS); kBinMiddle: truncated codes decoded at
+/// the middle of their bin.
 struct Form {
   Granularity granularity = Granularity::kChannel;
   Symmetry symmetry = Symmetry::kSymmetric;

@@ -25,10 +25,12 @@ void fill(CostTable& table, const Network& network, const BitSpace& space, const
 
 }  // namespace
 
-CostTable::CostTable(std::string unit, const Network& network, const BitSpace& space) : unit_(std::move(unit)), space_(space) {
+CostTable::CostTable(std::string unit, const Network& network, const BitSpace& space)
+    : unit_(std::move(unit)), space_(space) {
   const bool known = unit_ == "bops" || unit_ == "bytes" || unit_ == "ms";
   if (!known || static_cast<int>(space.layers.size()) != network.layer_count())
-    throw Error(ExitCode::kBug, "a cost table of unit \"" + unit_ + "\" for a space of another network", network.name, "report this");
+    throw Error(ExitCode::kBug, "a cost table of unit \"" + unit_ + "\" for a space of another network", network.name,
+                "report this");
   const std::vector<int>& groups = network.width_groups();
   for (int l = 0; l < network.layer_count(); ++l) {
     entries_.emplace_back(at_index(kWidths * kWidths * space.layers[at_index(l)].blocks), 0.0);
@@ -42,13 +44,14 @@ CostTable::CostTable(std::string unit, const Network& network, const BitSpace& s
 }
 
 std::size_t CostTable::index(int layer, int weight_bits, int activation_bits, int blocks) const {
-  const bool fits = layer >= 0 && at_index(layer) < entries_.size() && weight_bits >= kLowestBits && weight_bits <= kHighestBits &&
-                    activation_bits >= kLowestBits && activation_bits <= kHighestBits && blocks >= 1 &&
-                    blocks <= space_.layers[at_index(layer)].blocks;
+  const bool fits = layer >= 0 && at_index(layer) < entries_.size() && weight_bits >= kLowestBits &&
+                    weight_bits <= kHighestBits && activation_bits >= kLowestBits && activation_bits <= kHighestBits &&
+                    blocks >= 1 && blocks <= space_.layers[at_index(layer)].blocks;
   if (!fits)
     throw Error(ExitCode::kBug, "a cost that is not in the table",
-                "layer " + std::to_string(layer) + ", " + std::to_string(weight_bits) + "/" + std::to_string(activation_bits) + ", " +
-                    std::to_string(blocks) + " blocks", "report this");
+                "layer " + std::to_string(layer) + ", " + std::to_string(weight_bits) + "/" +
+                    std::to_string(activation_bits) + ", " + std::to_string(blocks) + " blocks",
+                "report this");
   return at_index(((blocks - 1) * kWidths + weight_bits - kLowestBits) * kWidths + activation_bits - kLowestBits);
 }
 

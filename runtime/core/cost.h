@@ -8,12 +8,14 @@
 
 namespace bitpilot {
 
-/// What one weight layer costs at each setting: [layer][weight bits][activation bits][active blocks], for a whole input.
-/// A layer that reads fewer input channels costs proportionally less (a depthwise layer reads as many as it writes: nothing more to save).  Filled by BOPs, bytes or measured time; environment, search,
-/// cap and budget read only this type.
+/// What one weight layer costs at each setting: [layer][weight bits][activation bits][active blocks], for a whole
+/// input. A layer that reads fewer input channels costs proportionally less (a depthwise layer reads as many as it
+/// writes: nothing more to save).  Filled by BOPs, bytes or measured time; environment, search, cap and budget read
+/// only this type.
 class CostTable {
  public:
-  /// All entries 0.  `unit`: "bops", "bytes" or "ms".  Throws Error(kBug) on another unit or a space of another network.
+  /// All entries 0.  `unit`: "bops", "bytes" or "ms".  Throws Error(kBug) on another unit or a space of another
+  /// network.
   CostTable(std::string unit, const Network& network, const BitSpace& space);
   const std::string& unit() const { return unit_; }
   double& at(int layer, int weight_bits, int activation_bits, int blocks);
@@ -42,7 +44,8 @@ class CostTable {
   std::size_t index(int layer, int weight_bits, int activation_bits, int blocks) const;
 };
 
-/// BOPs = sum MACs * weight bits * activation bits * (active in / in) * (active out / out); of a depthwise layer the last factor alone.
+/// BOPs = sum MACs * weight bits * activation bits * (active in / in) * (active out / out); of a depthwise layer the
+/// last factor alone.
 CostTable bops_table(const Network& network, const BitSpace& space);
 /// Weight bytes read by one pass.
 CostTable bytes_table(const Network& network, const BitSpace& space);

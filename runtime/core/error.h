@@ -15,7 +15,8 @@ enum class ExitCode : int {
   kCheck = 5,    ///< a check that the user asked for was missed
 };
 
-/// The one exception type: what went wrong, where, and how to mend it.  Only a program's main turns it into a message and an exit code.
+/// The one exception type: what went wrong, where, and how to mend it.  Only a program's main turns it into a message
+/// and an exit code.
 struct Error : std::runtime_error {
   Error(ExitCode exit_code, const std::string& what_happened, const std::string& where, const std::string& fix)
       : std::runtime_error(what_happened + "\n  where: " + where + "\n  fix:   " + fix), code(exit_code) {}

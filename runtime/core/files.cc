@@ -44,8 +44,9 @@ std::string folder_of(const std::string& path) {
 
 [[noreturn]] void fail_to_write(const std::string& path, int error) {
   const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
-  throw Error(ExitCode::kMachine, std::string(full ? "the disk is full" : "cannot write the file") + " (" + std::strerror(error) + ")", path,
-              full ? "free some space or name another place" : "name a folder that exists and may be written");
+  throw Error(ExitCode::kMachine,
+              std::string(full ? "the disk is full" : "cannot write the file") + " (" + std::strerror(error) + ")",
+              path, full ? "free some space or name another place" : "name a folder that exists and may be written");
 }
 
 /// 0 or errno.
@@ -72,8 +73,9 @@ std::string read_file(const std::string& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) {
     const bool missing = errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG;
-    throw Error(missing ? ExitCode::kData : ExitCode::kMachine, missing ? "no such file" : std::string("cannot open the file (") + std::strerror(errno) + ")",
-                path, missing ? "check the path" : "make the file readable");
+    throw Error(missing ? ExitCode::kData : ExitCode::kMachine,
+                missing ? "no such file" : std::string("cannot open the file (") + std::strerror(errno) + ")", path,
+                missing ? "check the path" : "make the file readable");
   }
   struct stat info {};
   if (::fstat(file.get(), &info) == 0 && S_ISDIR(info.st_mode))
@@ -85,10 +87,13 @@ std::string read_file(const std::string& path) {
   for (;;) {
     const ssize_t count = ::read(file.get(), part.data(), part.size());
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw Error(ExitCode::kMachine, std::string("cannot read the file (") + std::strerror(errno) + ")", path, "check the disk");
+    if (count < 0)
+      throw Error(ExitCode::kMachine, std::string("cannot read the file (") + std::strerror(errno) + ")", path,
+                  "check the disk");
     if (count == 0) return bytes;
     bytes.append(part.data(), static_cast<std::size_t>(count));
-    if (!regular && bytes.size() > kMaxStream) throw Error(ExitCode::kData, "a stream of more than 64 MiB", path, "name a regular file");
+    if (!regular && bytes.size() > kMaxStream)
+      throw Error(ExitCode::kData, "a stream of more than 64 MiB", path, "name a regular file");
   }
 }
 

@@ -8,7 +8,8 @@ namespace bitpilot {
 
 /// Whole file as bytes.  Throws Error(kData) if missing, Error(kMachine) if unreadable.
 std::string read_file(const std::string& path);
-/// Temporary file in the same folder, fsync, rename, fsync of the folder.  Throws Error(kMachine); an earlier file stays whole.
+/// Temporary file in the same folder, fsync, rename, fsync of the folder.  Throws Error(kMachine); an earlier file
+/// stays whole.
 void write_file_atomically(const std::string& path, std::string_view bytes);
 /// Lower-case hex SHA-256.
 std::string sha256(std::string_view bytes);

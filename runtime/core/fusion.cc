@@ -9,9 +9,11 @@ namespace {
 
 class Fuser {
  public:
-  explicit Fuser(const Network& network) : network_(network), consumers_(network.nodes.size()), visited_(network.nodes.size(), false) {
+  explicit Fuser(const Network& network)
+      : network_(network), consumers_(network.nodes.size()), visited_(network.nodes.size(), false) {
     for (std::size_t i = 0; i < network.nodes.size(); ++i)
-      for (const int src : network.nodes[i].inputs) consumers_[static_cast<std::size_t>(src)].push_back(static_cast<int>(i));
+      for (const int src : network.nodes[i].inputs)
+        consumers_[static_cast<std::size_t>(src)].push_back(static_cast<int>(i));
   }
 
   std::vector<FusedStep> run() {
@@ -19,10 +21,12 @@ class Fuser {
     visited_[0] = true;
     for (int l = 0; l < network_.layer_count(); ++l) {
       steps_.push_back(walk(l));
-      if (!step_of_.emplace(steps_.back().out_node, l).second) refuse("two layers end in one value", steps_.back().out_node);
+      if (!step_of_.emplace(steps_.back().out_node, l).second)
+        refuse("two layers end in one value", steps_.back().out_node);
     }
     for (std::size_t i = 0; i < visited_.size(); ++i)
-      if (!visited_[i]) refuse("this operation does not follow a layer in the order layer, Add, ReLU, pool", static_cast<int>(i));
+      if (!visited_[i])
+        refuse("this operation does not follow a layer in the order layer, Add, ReLU, pool", static_cast<int>(i));
     return steps_;
   }
 
@@ -50,13 +54,15 @@ class Fuser {
     FusedStep step;
     step.layer = layer;
     step.conv_node = network_.layer_node(layer);
-    step.source = producer(node(step.conv_node).inputs[0], layer, "a layer reads a value that no earlier layer finishes");
+    step.source =
+        producer(node(step.conv_node).inputs[0], layer, "a layer reads a value that no earlier layer finishes");
     int end = take(step.conv_node);
     const int add = sole_consumer(end, Op::kAdd);
     if (add >= 0 && node(add).inputs[1] == end && node(add).inputs[0] != end) {
       if (node(end).op != Op::kConv2d) refuse("an Add whose later operand is no convolution", add);
       step.add_node = add;
-      step.add_operand = producer(node(add).inputs[0], layer, "the first operand of an Add is not finished before its later one");
+      step.add_operand =
+          producer(node(add).inputs[0], layer, "the first operand of an Add is not finished before its later one");
       if (step.add_operand < 0) refuse("the network's input feeds an Add", add);
       end = take(add);
     }
@@ -87,13 +93,15 @@ class Fuser {
     step.carry = step.layer == 0;
     const bool averaged = step.pool_node >= 0 && node(step.pool_node).op == Op::kGlobalAvgPool;
     const bool classifier = step.layer == network_.layer_count() - 1;
-    if (classifier && step.out_node != step.conv_node) refuse("the classifier's scores are processed further", step.conv_node);
+    if (classifier && step.out_node != step.conv_node)
+      refuse("the classifier's scores are processed further", step.conv_node);
     if (consumers(step.out_node).empty() != classifier) refuse("a value that nobody reads", step.out_node);
     for (const int index : consumers(step.out_node)) {
       const Node& reader = node(index);
       if (reader.op == Op::kAdd) {
         // The later operand has been fused above; what is left may only be the first one.
-        if (reader.inputs[0] != step.out_node || reader.inputs[1] == step.out_node) refuse("an Add whose later operand is no convolution", index);
+        if (reader.inputs[0] != step.out_node || reader.inputs[1] == step.out_node)
+          refuse("an Add whose later operand is no convolution", index);
         if (averaged) refuse("an Add behind a global average pool", index);
         step.carry = true;
       } else if (reader.layer >= 0) {

@@ -6,8 +6,8 @@
 
 #include "runtime/core/bit_width.h"
 
-/// The one meaning of quantised inference.  The training side's evaluation and every kernel on every ISA give exactly these codes.
-/// Files that use it are compiled with -ffp-contract=off: a fused multiply-add would change bits.
+/// The one meaning of quantised inference.  The training side's evaluation and every kernel on every ISA give exactly
+/// these codes. Files that use it are compiled with -ffp-contract=off: a fused multiply-add would change bits.
 namespace bitpilot::integer {
 
 /// Round half to even, as torch::round and cvtps_epi32 do (needs the default rounding mode).
@@ -35,10 +35,14 @@ struct AccumulatorForm {
 /// (g, h) of a weight Form: (1,0) symmetric, (1,-z_w) asymmetric, (2,-(2^bits-1)) without zero, (2,1) bin-middle.
 inline AccumulatorForm accumulator_form(Symmetry symmetry, int weight_bits, int weight_zero_point) {
   switch (symmetry) {
-    case Symmetry::kSymmetric: return {1, 0};
-    case Symmetry::kAsymmetric: return {1, -weight_zero_point};
-    case Symmetry::kNoZero: return {2, -unsigned_highest(weight_bits)};
-    case Symmetry::kBinMiddle: return {2, 1};
+    case Symmetry::kSymmetric:
+      return {1, 0};
+    case Symmetry::kAsymmetric:
+      return {1, -weight_zero_point};
+    case Symmetry::kNoZero:
+      return {2, -unsigned_highest(weight_bits)};
+    case Symmetry::kBinMiddle:
+      return {2, 1};
   }
   return {1, 0};
 }
@@ -46,13 +50,17 @@ inline AccumulatorForm accumulator_form(Symmetry symmetry, int weight_bits, int 
 /// Turns the stored weight codes of a layer into the codes and the (g, h) of a narrower width, for every Form.
 ///   kSymmetric, kAsymmetric  Double Rounding of codes and zero point (nested_code).
 ///   kBinMiddle               arithmetic shift.
-///   kNoZero                  codes are unsigned, 0..2^stored_bits - 1 (at 8 bits as the int8 of the same byte), and narrow by a shift.
-///                            At 8 bits they come out as q - 128 with (2, 1), which gives the same accumulator and fits int8.
+///   kNoZero                  codes are unsigned, 0..2^stored_bits - 1 (at 8 bits as the int8 of the same byte), and
+///                            narrow by a shift.  At 8 bits they come out as q - 128 with (2, 1): the same accumulator
+///                            in codes that fit int8.
 /// stored_bits is 8, or equal to bits.  The step of the narrow code is 2^(stored_bits - bits) stored steps.
 class NarrowWeight {
  public:
   NarrowWeight(Symmetry symmetry, int stored_bits, int bits, int zero_point)
-      : symmetry_(symmetry), stored_bits_(stored_bits), bits_(bits), form_(accumulator_form(symmetry, bits, rounded(zero_point))) {
+      : symmetry_(symmetry),
+        stored_bits_(stored_bits),
+        bits_(bits),
+        form_(accumulator_form(symmetry, bits, rounded(zero_point))) {
     if (symmetry == Symmetry::kNoZero && bits == 8) form_ = {2, 1};
   }
   AccumulatorForm form() const { return form_; }

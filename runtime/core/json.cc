@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::size_t kMaxDepth = 32;
 
-/// Walks the text once before anything is built: depth, number of values and duplicate keys, which nlohmann's own parser lets pass.
+/// Walks the text once before anything is built: depth, number of values and duplicate keys, which nlohmann's own
+/// parser lets pass.
 class Guard : public nlohmann::json_sax<nlohmann::json> {
  public:
   explicit Guard(std::size_t max_values) : values_left_(max_values) {}
@@ -70,7 +71,8 @@ nlohmann::json parse_json(std::string_view text, const std::string& where, std::
   // Messages may quote bytes of the input: keep them printable.
   for (char& c : guard.problem)
     if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) c = '?';
-  throw Error(ExitCode::kData, "not the JSON that was expected: " + guard.problem, where, "correct the text at that place");
+  throw Error(ExitCode::kData, "not the JSON that was expected: " + guard.problem, where,
+              "correct the text at that place");
 }
 
 JsonReader::JsonReader(const nlohmann::json& value, std::string where, ExitCode code)
@@ -80,7 +82,9 @@ void JsonReader::fail(const std::string& what) const {
   throw Error(code_, what, where_, "see the documentation of this field");
 }
 
-void JsonReader::allow(std::initializer_list<const char*> known) const { allow(std::vector<std::string>(known.begin(), known.end())); }
+void JsonReader::allow(std::initializer_list<const char*> known) const {
+  allow(std::vector<std::string>(known.begin(), known.end()));
+}
 
 void JsonReader::allow(const std::vector<std::string>& known) const {
   if (!value_->is_object()) fail("expected an object");
@@ -123,8 +127,9 @@ JsonReader JsonReader::at(std::size_t index) const {
 }
 
 std::int64_t JsonReader::integer(std::int64_t lowest, std::int64_t highest) const {
-  const bool fits = value_->is_number_integer() &&
-                    (!value_->is_number_unsigned() || value_->get<std::uint64_t>() <= static_cast<std::uint64_t>(INT64_MAX));
+  const bool fits =
+      value_->is_number_integer() &&
+      (!value_->is_number_unsigned() || value_->get<std::uint64_t>() <= static_cast<std::uint64_t>(INT64_MAX));
   if (!fits) fail("expected a whole number");
   const auto result = value_->get<std::int64_t>();
   if (result < lowest || result > highest)
@@ -136,7 +141,8 @@ double JsonReader::number(double lowest, double highest) const {
   if (!value_->is_number()) fail("expected a number");
   const auto result = value_->get<double>();
   if (!(result >= lowest && result <= highest))
-    fail(nlohmann::json(result).dump() + " is outside " + nlohmann::json(lowest).dump() + ".." + nlohmann::json(highest).dump());
+    fail(nlohmann::json(result).dump() + " is outside " + nlohmann::json(lowest).dump() + ".." +
+         nlohmann::json(highest).dump());
   return result;
 }
 
@@ -153,13 +159,18 @@ std::string JsonReader::text(std::size_t max_length) const {
   return result;
 }
 
-std::int64_t JsonReader::integer(const std::string& key, std::int64_t lowest, std::int64_t highest, std::int64_t otherwise) const {
+std::int64_t JsonReader::integer(const std::string& key, std::int64_t lowest, std::int64_t highest,
+                                 std::int64_t otherwise) const {
   return has(key) ? at(key).integer(lowest, highest) : otherwise;
 }
 double JsonReader::number(const std::string& key, double lowest, double highest, double otherwise) const {
   return has(key) ? at(key).number(lowest, highest) : otherwise;
 }
-bool JsonReader::boolean(const std::string& key, bool otherwise) const { return has(key) ? at(key).boolean() : otherwise; }
-std::string JsonReader::text(const std::string& key, const std::string& otherwise) const { return has(key) ? at(key).text() : otherwise; }
+bool JsonReader::boolean(const std::string& key, bool otherwise) const {
+  return has(key) ? at(key).boolean() : otherwise;
+}
+std::string JsonReader::text(const std::string& key, const std::string& otherwise) const {
+  return has(key) ? at(key).text() : otherwise;
+}
 
 }  // namespace bitpilot

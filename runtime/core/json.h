@@ -11,12 +11,14 @@
 
 namespace bitpilot {
 
-/// Parses JSON text.  Throws Error(kData) on a syntax error (with its byte), nesting deeper than 32, more than `max_values` values (which
-/// bounds the memory that hostile text can ask for), a key that stands twice in one object or invalid UTF-8.
-nlohmann::json parse_json(std::string_view text, const std::string& where, std::size_t max_values = std::size_t{1} << 22);
+/// Parses JSON text.  Throws Error(kData) on a syntax error (with its byte), nesting deeper than 32, more than
+/// `max_values` values (which bounds the memory that hostile text can ask for), a key that stands twice in one object
+/// or invalid UTF-8.
+nlohmann::json parse_json(std::string_view text, const std::string& where,
+                          std::size_t max_values = std::size_t{1} << 22);
 
-/// Strict reading of a JSON value: each getter checks type and range and names the place ("recipe.json: training.epochs") on failure.
-/// Holds a reference: the value must outlive the reader.
+/// Strict reading of a JSON value: each getter checks type and range and names the place ("recipe.json:
+/// training.epochs") on failure. Holds a reference: the value must outlive the reader.
 class JsonReader {
  public:
   /// `code`: exit code of failures: kData for files, kUsage for what stands on the command line.

@@ -18,7 +18,8 @@ constexpr std::int64_t kMaxElements = std::int64_t{1} << 26;  // of one value: 6
 constexpr std::int64_t kMaxWeights = std::int64_t{1} << 28;   // of one layer
 
 [[noreturn]] void refuse(const std::string& what, const std::string& where) {
-  throw Error(ExitCode::kData, what, where, "describe a network of Conv2d, Linear, ReLU, Add and pool nodes with fitting shapes");
+  throw Error(ExitCode::kData, what, where,
+              "describe a network of Conv2d, Linear, ReLU, Add and pool nodes with fitting shapes");
 }
 
 std::int64_t elements(const Shape& shape) {
@@ -50,7 +51,8 @@ void check_layer_name(const std::string& name) {
 int Network::append(Node node) {
   const std::string where = "node " + std::to_string(nodes.size()) + (node.name.empty() ? "" : " (" + node.name + ")");
   if (nodes.size() >= kMaxNodes) refuse("more than 4096 nodes", where);
-  if (nodes.empty() != (node.op == Op::kInput)) refuse("the input must be the first node and the only one of its kind", where);
+  if (nodes.empty() != (node.op == Op::kInput))
+    refuse("the input must be the first node and the only one of its kind", where);
   for (const int src : node.inputs)
     if (src < 0 || src >= static_cast<int>(nodes.size())) refuse("an input is not an earlier node", where);
   check_shape(node.shape, where);
@@ -78,7 +80,8 @@ int Network::conv(const std::string& layer_name, int src, int out_channels, int 
   check_layer_name(layer_name);
   const Shape in = source_node(*this, src, layer_name).shape;
   const bool depthwise = groups > 1 && groups == in.channels && groups == out_channels;
-  if (groups != 1 && !depthwise) refuse("groups must be 1 or, for a depthwise layer, equal input and output channels", layer_name);
+  if (groups != 1 && !depthwise)
+    refuse("groups must be 1 or, for a depthwise layer, equal input and output channels", layer_name);
   Node node;
   node.name = layer_name;
   node.op = Op::kConv2d;
@@ -98,7 +101,8 @@ int Network::conv(const std::string& layer_name, int src, int out_channels, int 
 int Network::linear(const std::string& layer_name, int src, int out_features, bool normalised) {
   check_layer_name(layer_name);
   const Shape in = source_node(*this, src, layer_name).shape;
-  if (in.height != 1 || in.width != 1) refuse("a Linear layer must read a vector (put a global average pool before it)", layer_name);
+  if (in.height != 1 || in.width != 1)
+    refuse("a Linear layer must read a vector (put a global average pool before it)", layer_name);
   Node node;
   node.name = layer_name;
   node.op = Op::kLinear;
@@ -106,7 +110,8 @@ int Network::linear(const std::string& layer_name, int src, int out_features, bo
   node.normalised = normalised;
   node.shape = {out_features, 1, 1};
   check_shape(node.shape, layer_name);
-  if (static_cast<std::int64_t>(out_features) * in.channels > kMaxWeights) refuse("a layer has more than 2^28 weights", layer_name);
+  if (static_cast<std::int64_t>(out_features) * in.channels > kMaxWeights)
+    refuse("a layer has more than 2^28 weights", layer_name);
   return append(std::move(node));
 }
 
@@ -125,7 +130,8 @@ int Network::add(int first, int later) {
   node.op = Op::kAdd;
   node.inputs = {first, later};
   node.shape = source_node(*this, first, node.name).shape;
-  if (source_node(*this, later, node.name).shape != node.shape) refuse("the operands of an Add have different shapes", node.name);
+  if (source_node(*this, later, node.name).shape != node.shape)
+    refuse("the operands of an Add have different shapes", node.name);
   return append(std::move(node));
 }
 
@@ -138,7 +144,8 @@ int Network::max_pool(int src, int kernel, int stride, int padding) {
   node.stride = stride;
   node.padding = padding;
   const Shape in = source_node(*this, src, node.name).shape;
-  node.shape = {in.channels, windows(in.height, kernel, stride, padding, node.name), windows(in.width, kernel, stride, padding, node.name)};
+  node.shape = {in.channels, windows(in.height, kernel, stride, padding, node.name),
+                windows(in.width, kernel, stride, padding, node.name)};
   return append(std::move(node));
 }
 
@@ -159,7 +166,8 @@ bool Network::depthwise(int layer_index) const { return layer(layer_index).group
 
 std::int64_t Network::weight_count(int layer_index) const {
   const Node& node = layer(layer_index);
-  return static_cast<std::int64_t>(node.shape.channels) * (in_channels(layer_index) / node.groups) * node.kernel * node.kernel;
+  return static_cast<std::int64_t>(node.shape.channels) * (in_channels(layer_index) / node.groups) * node.kernel *
+         node.kernel;
 }
 
 std::int64_t Network::macs(int layer_index) const {
@@ -256,7 +264,8 @@ void Network::finish() {
     node.layer = static_cast<int>(layer_nodes_.size());
     layer_nodes_.push_back(static_cast<int>(i));
     // Weights <= 2^28 and pixels <= 2^26, so the product fits; the sum is checked.
-    if (__builtin_add_overflow(total, macs(node.layer), &total)) refuse("the multiply-accumulates overflow 64 bits", name);
+    if (__builtin_add_overflow(total, macs(node.layer), &total))
+      refuse("the multiply-accumulates overflow 64 bits", name);
   }
   check_ends(*this);
   width_groups_ = find_width_groups(*this);

@@ -8,7 +8,8 @@
 namespace bitpilot {
 namespace {
 
-constexpr std::array<const char*, 7> kOpNames{"input", "conv2d", "linear", "relu", "add", "max_pool", "global_avg_pool"};
+constexpr std::array<const char*, 7> kOpNames{"input", "conv2d",   "linear",         "relu",
+                                              "add",   "max_pool", "global_avg_pool"};
 
 nlohmann::json node_to_json(const Node& node) {
   nlohmann::json json{{"op", kOpNames[static_cast<std::size_t>(node.op)]}};
@@ -33,7 +34,9 @@ nlohmann::json node_to_json(const Node& node) {
 
 /// Appends through the builders, which check every shape.
 void append_node(Network& network, const JsonReader& json) {
-  const auto whole = [&](const char* key, int low, int high) { return static_cast<int>(json.at(key).integer(low, high)); };
+  const auto whole = [&](const char* key, int low, int high) {
+    return static_cast<int>(json.at(key).integer(low, high));
+  };
   const std::string op = json.at("op").text(32);
   const auto src = [&](std::size_t i) {
     return static_cast<int>(json.at("inputs").at(i).integer(0, static_cast<std::int64_t>(network.nodes.size()) - 1));
@@ -53,7 +56,8 @@ void append_node(Network& network, const JsonReader& json) {
     json.allow({"op", "inputs", "kernel", "stride", "padding", "groups", "name", "out", "normalised"});
     const int kernel = whole("kernel", 1, 64);
     if (whole("padding", 0, 64) != kernel / 2) json.at("padding").fail("only padding of half the kernel is supported");
-    const int node = network.conv(json.at("name").text(128), src(0), whole("out", 1, 65536), kernel, whole("stride", 1, 64), whole("groups", 1, 65536));
+    const int node = network.conv(json.at("name").text(128), src(0), whole("out", 1, 65536), kernel,
+                                  whole("stride", 1, 64), whole("groups", 1, 65536));
     network.nodes[static_cast<std::size_t>(node)].normalised = json.at("normalised").boolean();
   } else if (op == "linear") {
     json.allow({"op", "inputs", "name", "out", "normalised"});
@@ -63,10 +67,14 @@ void append_node(Network& network, const JsonReader& json) {
     network.max_pool(src(0), whole("kernel", 1, 64), whole("stride", 1, 64), whole("padding", 0, 63));
   } else {
     json.allow({"op", "inputs"});
-    if (op == "relu") network.relu(src(0));
-    else if (op == "add") network.add(src(0), src(1));
-    else if (op == "global_avg_pool") network.global_avg_pool(src(0));
-    else json.at("op").fail("unknown operation \"" + op + "\"");
+    if (op == "relu")
+      network.relu(src(0));
+    else if (op == "add")
+      network.add(src(0), src(1));
+    else if (op == "global_avg_pool")
+      network.global_avg_pool(src(0));
+    else
+      json.at("op").fail("unknown operation \"" + op + "\"");
   }
 }
 

@@ -6,8 +6,8 @@
 
 namespace bitpilot {
 
-/// Counter-based random numbers keyed by (seed, purpose, global sample index): the same key gives the same stream whatever the thread,
-/// the resume point or the order of use.  splitmix64 over a hashed key; not for cryptography.
+/// Counter-based random numbers keyed by (seed, purpose, global sample index): the same key gives the same stream
+/// whatever the thread, the resume point or the order of use.  splitmix64 over a hashed key; not for cryptography.
 class Random {
  public:
   Random(std::uint64_t seed, std::string_view purpose, std::uint64_t index = 0) {
@@ -20,7 +20,9 @@ class Random {
   double uniform() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
   /// Uniform integer in [0, count).
-  std::uint64_t below(std::uint64_t count) { return static_cast<std::uint64_t>(uniform() * static_cast<double>(count)); }
+  std::uint64_t below(std::uint64_t count) {
+    return static_cast<std::uint64_t>(uniform() * static_cast<double>(count));
+  }
   /// Standard normal (Box-Muller, one value a call).
   double normal() {
     const double radius = std::sqrt(-2.0 * std::log(1.0 - uniform()));

@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::int64_t kAccumulatorLimit = std::int64_t{1} << 31;
 
-/// 2^(sixty_fourths / 64) by square roots and products alone, which IEEE 754 rounds the same everywhere; exp2 differs between machines.
+/// 2^(sixty_fourths / 64) by square roots and products alone, which IEEE 754 rounds the same everywhere; exp2 differs
+/// between machines.
 double octaves(int sixty_fourths) {
   const int whole = sixty_fourths >> 6;  // arithmetic shift: rounds down
   const int rest = sixty_fourths - whole * 64;
@@ -24,7 +25,8 @@ double octaves(int sixty_fourths) {
 }
 
 double distance(const LayerBits& a, const LayerBits& b, int blocks) {
-  return std::abs(std::log2(static_cast<double>(a.weight) / b.weight)) + std::abs(std::log2(static_cast<double>(a.activation) / b.activation)) +
+  return std::abs(std::log2(static_cast<double>(a.weight) / b.weight)) +
+         std::abs(std::log2(static_cast<double>(a.activation) / b.activation)) +
          4.0 * std::abs(a.active_blocks - b.active_blocks) / blocks;
 }
 
@@ -44,23 +46,28 @@ int pooled_pixels(const Network& network, const Node& layer) {
 void fold_codes(const LayerWeights& weights, const Node& node, int in, FoldedLayer& folded) {
   const int taps = node.kernel * node.kernel;
   const int in_per_group = in / node.groups, active_per_group = node.groups > 1 ? in_per_group : folded.active_in;
-  const auto filter = static_cast<std::size_t>(in_per_group * taps), active = static_cast<std::size_t>(active_per_group * taps);
-  const integer::NarrowWeight narrow(weights.form.symmetry, weights.stored_bits, folded.weight_bits, weights.zero_point);
+  const auto filter = static_cast<std::size_t>(in_per_group * taps),
+             active = static_cast<std::size_t>(active_per_group * taps);
+  const integer::NarrowWeight narrow(weights.form.symmetry, weights.stored_bits, folded.weight_bits,
+                                     weights.zero_point);
   folded.accumulator = narrow.form();
   folded.codes.reserve(static_cast<std::size_t>(folded.active_out) * active);
   for (std::size_t o = 0; o < static_cast<std::size_t>(folded.active_out); ++o)
-    for (std::size_t i = 0; i < active; ++i) folded.codes.push_back(static_cast<std::int8_t>(narrow.code(weights.codes[o * filter + i])));
+    for (std::size_t i = 0; i < active; ++i)
+      folded.codes.push_back(static_cast<std::int8_t>(narrow.code(weights.codes[o * filter + i])));
 }
 
 /// |acc| and every partial sum of it stay below this, plus |bias|.
 void check_accumulator(const FoldedLayer& folded, int pixels, const std::string& where) {
   const int highest = integer::unsigned_highest(folded.activation_bits);
-  const std::int64_t reach = static_cast<std::int64_t>(std::max(highest - folded.input_zero_point, folded.input_zero_point)) * pixels;
+  const std::int64_t reach =
+      static_cast<std::int64_t>(std::max(highest - folded.input_zero_point, folded.input_zero_point)) * pixels;
   const std::size_t filter = folded.codes.size() / static_cast<std::size_t>(folded.active_out);
   for (std::size_t o = 0; o < static_cast<std::size_t>(folded.active_out); ++o) {
     std::int64_t sum = 0;
     for (std::size_t i = 0; i < filter; ++i)
-      sum += std::abs(folded.accumulator.g * static_cast<std::int64_t>(folded.codes[o * filter + i])) + std::abs(folded.accumulator.h);
+      sum += std::abs(folded.accumulator.g * static_cast<std::int64_t>(folded.codes[o * filter + i])) +
+             std::abs(folded.accumulator.h);
     std::int64_t bound = 0;
     const bool overflow = __builtin_mul_overflow(sum, reach, &bound) ||
                           __builtin_add_overflow(bound, std::abs(static_cast<std::int64_t>(folded.bias[o])), &bound);
@@ -78,7 +85,8 @@ int find_anchor(const ModelData& model, const BitConfig& config) {
 
 CalibrationChoice choose_calibration(const ModelData& model, const BitConfig& config, int layer) {
   const auto l = static_cast<std::size_t>(layer);
-  if (const int exact = find_anchor(model, config); exact >= 0) return {&model.anchors[static_cast<std::size_t>(exact)].layers[l], true};
+  if (const int exact = find_anchor(model, config); exact >= 0)
+    return {&model.anchors[static_cast<std::size_t>(exact)].layers[l], true};
   const Anchor* best = nullptr;
   double best_distance = 0;
   for (const Anchor& anchor : model.anchors) {
@@ -100,21 +108,29 @@ FoldedLayer fold_layer(const ModelData& model, const BitConfig& config, int laye
   folded.weight_bits = config[l].weight;
   folded.activation_bits = config[l].activation;
   // The stem and the classifier are computed whole, whatever their readers take.
-  folded.active_out = model.network.fixed(layer) ? node.shape.channels : model.network.active_out(layer, config, model.space);
+  folded.active_out =
+      model.network.fixed(layer) ? node.shape.channels : model.network.active_out(layer, config, model.space);
   folded.active_in = model.network.active_in(layer, config, model.space);
   folded.input_step = calibration.input_step;
   folded.input_zero_point = calibration.input_zero_point;
-  if (folded.weight_bits > weights.stored_bits || (weights.stored_bits < 8 && folded.weight_bits != weights.stored_bits))
-    refuse("weights stored at " + std::to_string(weights.stored_bits) + " bits cannot run at " + std::to_string(folded.weight_bits), node.name);
-  if (folded.input_zero_point > integer::unsigned_highest(folded.activation_bits)) refuse("a zero point outside the activation codes", node.name);
+  if (folded.weight_bits > weights.stored_bits ||
+      (weights.stored_bits < 8 && folded.weight_bits != weights.stored_bits))
+    refuse("weights stored at " + std::to_string(weights.stored_bits) + " bits cannot run at " +
+               std::to_string(folded.weight_bits),
+           node.name);
+  if (folded.input_zero_point > integer::unsigned_highest(folded.activation_bits))
+    refuse("a zero point outside the activation codes", node.name);
   fold_codes(weights, node, model.network.in_channels(layer), folded);
 
   const int pixels = pooled_pixels(model.network, node);
-  const double common = static_cast<double>(calibration.input_step) * std::ldexp(1.0, weights.stored_bits - folded.weight_bits) *
+  const double common = static_cast<double>(calibration.input_step) *
+                        std::ldexp(1.0, weights.stored_bits - folded.weight_bits) *
                         static_cast<double>(calibration.gain) / pixels;
   for (std::size_t o = 0; o < static_cast<std::size_t>(folded.active_out); ++o) {
-    folded.multiplier.push_back(common * static_cast<double>(weights.channel_scale[o]) * octaves(calibration.channel_gain[o]));
-    const std::int64_t bias = static_cast<std::int64_t>(calibration.offset[o]) * (std::int64_t{1} << calibration.offset_shift);
+    folded.multiplier.push_back(common * static_cast<double>(weights.channel_scale[o]) *
+                                octaves(calibration.channel_gain[o]));
+    const std::int64_t bias =
+        static_cast<std::int64_t>(calibration.offset[o]) * (std::int64_t{1} << calibration.offset_shift);
     if (std::abs(bias) >= kAccumulatorLimit) refuse("an offset overflows 32 bits", node.name);
     folded.bias.push_back(static_cast<std::int32_t>(bias));
   }

@@ -13,18 +13,21 @@ namespace bitpilot {
 /// Stored weights of one layer: one code each, from which narrower codes follow (integer::nested_code).
 struct LayerWeights {
   Form form;
-  int stored_bits = 8;               ///< 8, or the single width that the layer offers (codes are then of that width, packed in the file)
-  int zero_point = 0;                ///< asymmetric Forms only
-  std::vector<std::int8_t> codes;    ///< [out][in / groups][kernel][kernel]
-  std::vector<float> channel_scale;  ///< [out]: real value of one stored 8-bit weight step, folded normalisation included (kTensor: equal entries)
+  int stored_bits =
+      8;  ///< 8, or the single width that the layer offers (codes then have that width, packed in the file)
+  int zero_point = 0;              ///< asymmetric Forms only
+  std::vector<std::int8_t> codes;  ///< [out][in / groups][kernel][kernel]
+  /// [out]: real value of one unit of the accumulator (per unit of input) at stored_bits, folded normalisation
+  /// included: one weight step, or half a step where g = 2 (kNoZero, kBinMiddle).  Any sign.  kTensor: equal entries.
+  std::vector<float> channel_scale;
 };
 
 /// How one layer is calibrated in one anchor.  Real multiplier of filter o at w weight bits:
 ///   m[o] = input_step * 2^(stored_bits - w) * channel_scale[o] * gain * 2^(channel_gain[o] / 64)
 /// and bias[o] = offset[o] * 2^offset_shift in units of the accumulator (g/h form applied first).
 struct LayerCalibration {
-  float input_step = 1;                   ///< step of the activation code that this layer reads, > 0
-  int input_zero_point = 0;               ///< 0 behind a ReLU
+  float input_step = 1;      ///< step of the activation code that this layer reads, > 0
+  int input_zero_point = 0;  ///< 0 behind a ReLU
   float gain = 1;
   std::vector<std::int8_t> channel_gain;  ///< [out], in 1/64 octaves
   std::vector<std::int16_t> offset;       ///< [out]
@@ -62,28 +65,30 @@ struct PolicyTensor {
   std::vector<std::uint8_t> bytes;
 };
 
-/// The policy, opaque to the container: runtime/policy_head reads it.  An empty description means a model without a policy.
+/// The policy, opaque to the container: runtime/policy_head reads it.  An empty description means a model without a
+/// policy.
 struct PolicyData {
   std::string description;  ///< JSON text
   std::map<std::string, PolicyTensor> tensors;
 };
 
-/// Everything in a model file, in plain C++.  The exporter fills it, the engine and the training side's integer evaluation read it.
+/// Everything in a model file, in plain C++.  The exporter fills it, the engine and the training side's integer
+/// evaluation read it.
 struct ModelData {
   Network network;
   BitSpace space;
   Preprocessing preprocessing;
   std::vector<std::string> labels;
   std::vector<LayerWeights> weights;  ///< one per weight layer
-  std::vector<Carry> carries;         ///< one per weight layer: of the value of that layer's fused step; unused ones {1, 0}
-  std::vector<Anchor> anchors;        ///< 1..16
-  int safe_anchor = 0;                ///< runs when the policy cannot be trusted
+  std::vector<Carry> carries;   ///< one per weight layer: of the value of that layer's fused step; unused ones {1, 0}
+  std::vector<Anchor> anchors;  ///< 1..16
+  int safe_anchor = 0;          ///< runs when the policy cannot be trusted
   PolicyData policy;
-  std::vector<BudgetPoint> budget;    ///< ascending lambda
+  std::vector<BudgetPoint> budget;  ///< ascending lambda
   double default_lambda = 0;
-  std::vector<std::string> statistics;         ///< names of the image statistics that the policy was trained on, in order
-  std::vector<std::pair<float, float>> ranges; ///< 0.1 % and 99.9 % quantile of each on training data
-  std::string provenance;                      ///< JSON text: recipe, seed, data hashes; no time, path or host
+  std::vector<std::string> statistics;  ///< names of the image statistics that the policy was trained on, in order
+  std::vector<std::pair<float, float>> ranges;  ///< 0.1 % and 99.9 % quantile of each on training data
+  std::string provenance;                       ///< JSON text: recipe, seed, data hashes; no time, path or host
 };
 
 /// The calibration of one layer in any configuration.
@@ -100,12 +105,12 @@ int find_anchor(const ModelData& model, const BitConfig& config);
 /// A layer as the integer rule wants it, for one configuration.  Only active filters and active input channels.
 struct FoldedLayer {
   int weight_bits = 8, activation_bits = 8;
-  int active_out = 0, active_in = 0;        ///< channels; depthwise: active_in == active_out
+  int active_out = 0, active_in = 0;  ///< channels; depthwise: active_in == active_out; the stem always whole
   float input_step = 1;
   int input_zero_point = 0;
   integer::AccumulatorForm accumulator;
-  std::vector<std::int8_t> codes;           ///< [active_out][active_in / groups][k][k] at weight_bits
-  std::vector<double> multiplier;           ///< m[o] in real units; behind a global average pool 1 / (H W) is included
+  std::vector<std::int8_t> codes;  ///< [active_out][active_in / groups][k][k] at weight_bits
+  std::vector<double> multiplier;  ///< m[o] in real units; behind a global average pool 1 / (H W) is included
   std::vector<std::int32_t> bias;
 };
 /// Throws Error(kData) if |acc| + |bias| could pass 2^31.

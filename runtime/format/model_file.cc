@@ -37,7 +37,9 @@ std::vector<std::int64_t> weight_shape(const Network& network, int layer) {
   return {node.shape.channels, in, node.kernel, node.kernel};
 }
 
-std::string layer_tensor(const Network& network, int layer, const char* part) { return "layers." + network.layer(layer).name + "." + part; }
+std::string layer_tensor(const Network& network, int layer, const char* part) {
+  return "layers." + network.layer(layer).name + "." + part;
+}
 std::string anchor_tensor(const Anchor& anchor, const char* part) { return "anchors." + anchor.name + "." + part; }
 
 /// All filters of a network: offsets and gains of an anchor lie in one tensor each, layer after layer.
@@ -97,7 +99,8 @@ TensorSet tensors_of(const ModelData& model) {
     set.add(anchor_tensor(anchor, "offset"), "I16", {filters}, offsets);
     if (!all_zero(anchor)) set.add(anchor_tensor(anchor, "gain"), "I8", {filters}, gains);
   }
-  for (const auto& [name, tensor] : model.policy.tensors) set.add("policy." + name, tensor.dtype.c_str(), tensor.shape, tensor.bytes);
+  for (const auto& [name, tensor] : model.policy.tensors)
+    set.add("policy." + name, tensor.dtype.c_str(), tensor.shape, tensor.bytes);
   return set;
 }
 
@@ -145,7 +148,8 @@ void read_weights(ModelData& model, int layer, TensorReader& tensors) {
   if (weights.stored_bits == 8) {
     weights.codes = values_of<std::int8_t>(tensors.take(name, "I8", weight_shape(network, layer)));
   } else {
-    const TensorView& view = tensors.take(name, "U8", {static_cast<std::int64_t>(packed_size(count, weights.stored_bits))});
+    const TensorView& view =
+        tensors.take(name, "U8", {static_cast<std::int64_t>(packed_size(count, weights.stored_bits))});
     weights.codes = unpack_codes(view.bytes, count, weights.stored_bits, weights.form.symmetry == Symmetry::kNoZero);
   }
   const std::int64_t out = network.layer(layer).shape.channels;
@@ -176,7 +180,8 @@ ModelData parse_model(const std::string& bytes, const std::string& where) {
   const SafeTensors file = parse_safetensors(bytes, where);
   const auto metadata = file.metadata.find(kMetadataKey);
   if (metadata == file.metadata.end())
-    throw Error(ExitCode::kData, "a safetensors file, but no bitpilot model (__metadata__.bitpilot is missing)", where, "name a file that bitpilot train or export wrote");
+    throw Error(ExitCode::kData, "a safetensors file, but no bitpilot model (__metadata__.bitpilot is missing)", where,
+                "name a file that bitpilot train or export wrote");
   ModelData model = model_from_json(metadata->second, where);
   TensorReader tensors(file, where);
   for (int l = 0; l < model.network.layer_count(); ++l) read_weights(model, l, tensors);
@@ -203,16 +208,21 @@ ModelSizes model_sizes(const ModelData& model) {
   std::size_t tensors = 0;
   for (const auto& [name, view] : set.views()) {
     tensors += view.bytes.size();
-    if (starts(name, "policy.")) sizes.policy += view.bytes.size();
-    else if (starts(name, "anchors.")) sizes.calibration += view.bytes.size();
-    else if (view.dtype == "F32") sizes.scales += view.bytes.size();
-    else sizes.weights += view.bytes.size();
+    if (starts(name, "policy."))
+      sizes.policy += view.bytes.size();
+    else if (starts(name, "anchors."))
+      sizes.calibration += view.bytes.size();
+    else if (view.dtype == "F32")
+      sizes.scales += view.bytes.size();
+    else
+      sizes.weights += view.bytes.size();
   }
   sizes.total = model_bytes(model).size();
   sizes.policy += model.policy.description.size();
   sizes.header = sizes.total - tensors - model.policy.description.size();
   for (int l = 0; l < model.network.layer_count(); ++l)
-    sizes.plain_8bit += static_cast<std::size_t>(model.network.weight_count(l)) + 8 * static_cast<std::size_t>(model.network.layer(l).shape.channels);
+    sizes.plain_8bit += static_cast<std::size_t>(model.network.weight_count(l)) +
+                        8 * static_cast<std::size_t>(model.network.layer(l).shape.channels);
   return sizes;
 }
 

@@ -8,8 +8,8 @@ namespace bitpilot {
 
 inline constexpr int kModelFormatVersion = 1;
 
-/// Reads and checks a model file (*.safetensors with __metadata__.bitpilot).  Nothing is allocated from a size that was not checked.
-/// Throws Error(kData) on anything wrong, Error(kMachine) if the file cannot be read.
+/// Reads and checks a model file (*.safetensors with __metadata__.bitpilot).  Nothing is allocated from a size that was
+/// not checked. Throws Error(kData) on anything wrong, Error(kMachine) if the file cannot be read.
 ModelData read_model(const std::string& path);
 /// The bytes of a model file; the same data give the same bytes.
 std::string model_bytes(const ModelData& model);

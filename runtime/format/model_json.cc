@@ -42,8 +42,10 @@ nlohmann::json anchor_to_json(const Anchor& anchor) {
   nlohmann::json config = nlohmann::json::array(), layers = nlohmann::json::array();
   for (const LayerBits& bits : anchor.config) config.push_back({bits.weight, bits.activation, bits.active_blocks});
   for (const LayerCalibration& layer : anchor.layers)
-    layers.push_back({short_number(layer.input_step), layer.input_zero_point, short_number(layer.gain), layer.offset_shift});
-  return {{"name", anchor.name}, {"config", config}, {"layers", layers}, {"temperature", short_number(anchor.temperature)}};
+    layers.push_back(
+        {short_number(layer.input_step), layer.input_zero_point, short_number(layer.gain), layer.offset_shift});
+  return {
+      {"name", anchor.name}, {"config", config}, {"layers", layers}, {"temperature", short_number(anchor.temperature)}};
 }
 
 Anchor anchor_from_json(const JsonReader& json, std::size_t layer_count) {
@@ -58,7 +60,8 @@ Anchor anchor_from_json(const JsonReader& json, std::size_t layer_count) {
     const JsonReader bits = config.at(l), layer = layers.at(l);
     check_size(bits, 3);
     check_size(layer, 4);
-    anchor.config.push_back({static_cast<int>(bits.at(0).integer(2, 8)), static_cast<int>(bits.at(1).integer(2, 8)), static_cast<int>(bits.at(2).integer(1, 65536))});
+    anchor.config.push_back({static_cast<int>(bits.at(0).integer(2, 8)), static_cast<int>(bits.at(1).integer(2, 8)),
+                             static_cast<int>(bits.at(2).integer(1, 65536))});
     LayerCalibration calibration;
     calibration.input_step = read_float(layer.at(0));
     calibration.input_zero_point = static_cast<int>(layer.at(1).integer(0, 255));
@@ -120,14 +123,17 @@ void read_statistics(ModelData& model, const JsonReader& json) {
 void check_version(const JsonReader& json) {
   const std::int64_t version = json.at("format").integer(1, 1 << 30);
   if (version > kModelFormatVersion)
-    throw Error(ExitCode::kData, "model format version " + std::to_string(version) + ", this program reads up to " + std::to_string(kModelFormatVersion), json.where(),
-                "use a newer bitpilot, or export the model with this one");
+    throw Error(ExitCode::kData,
+                "model format version " + std::to_string(version) + ", this program reads up to " +
+                    std::to_string(kModelFormatVersion),
+                json.where(), "use a newer bitpilot, or export the model with this one");
 }
 
 }  // namespace
 
 std::string model_to_json(const ModelData& model) {
-  nlohmann::json bits = nlohmann::json::array(), weights = nlohmann::json::array(), carries = nlohmann::json::array(), anchors = nlohmann::json::array();
+  nlohmann::json bits = nlohmann::json::array(), weights = nlohmann::json::array(), carries = nlohmann::json::array(),
+                 anchors = nlohmann::json::array();
   for (const LayerSpace& layer : model.space.layers) bits.push_back(layer.bits);
   for (const LayerWeights& layer : model.weights) {
     weights.push_back({{"granularity", kGranularities[static_cast<std::size_t>(layer.form.granularity)]},
@@ -161,7 +167,8 @@ ModelData model_from_json(const std::string& text, const std::string& where) {
   const nlohmann::json value = parse_json(text, where + ": metadata", kMaxValues);
   const JsonReader json(value, where);
   check_version(json);
-  json.allow({"format", "network", "space", "preprocessing", "labels", "weights", "carries", "anchors", "safe_anchor", "policy", "budget", "default_lambda", "statistics", "provenance"});
+  json.allow({"format", "network", "space", "preprocessing", "labels", "weights", "carries", "anchors", "safe_anchor",
+              "policy", "budget", "default_lambda", "statistics", "provenance"});
   ModelData model;
   model.network = network_from_json(json.at("network").value());
   read_layers(model, json);
@@ -169,7 +176,8 @@ ModelData model_from_json(const std::string& text, const std::string& where) {
   model.preprocessing.stretch = json.at("preprocessing").at("stretch").boolean();
   const JsonReader labels = json.at("labels"), anchors = json.at("anchors"), budget = json.at("budget");
   for (std::size_t i = 0; i < labels.size(); ++i) model.labels.push_back(labels.at(i).text(256));
-  for (std::size_t i = 0; i < anchors.size(); ++i) model.anchors.push_back(anchor_from_json(anchors.at(i), model.weights.size()));
+  for (std::size_t i = 0; i < anchors.size(); ++i)
+    model.anchors.push_back(anchor_from_json(anchors.at(i), model.weights.size()));
   model.safe_anchor = static_cast<int>(json.at("safe_anchor").integer(0, 15));
   model.policy.description = json.at("policy").text();
   for (std::size_t i = 0; i < budget.size(); ++i) {

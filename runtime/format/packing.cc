@@ -16,7 +16,8 @@ std::vector<std::uint8_t> pack_codes(std::span<const std::int8_t> codes, int bit
   return packed;
 }
 
-std::vector<std::int8_t> unpack_codes(std::span<const std::uint8_t> packed, std::uint64_t count, int bits, bool is_unsigned) {
+std::vector<std::int8_t> unpack_codes(std::span<const std::uint8_t> packed, std::uint64_t count, int bits,
+                                      bool is_unsigned) {
   std::vector<std::int8_t> codes;
   codes.reserve(count);
   std::size_t position = 0;

@@ -25,12 +25,15 @@ struct SafeTensors {
 /// Bytes of one element of a dtype, 0 for an unknown one.
 std::size_t dtype_size(const std::string& dtype);
 
-/// Reads the safetensors format strictly: header of at most 1 MiB, JSON depth <= 32, every key once, rank <= 8, checked products, tensors that
-/// cover the data without hole or overlap.  The views point into `bytes`.  Throws Error(kData); allocates nothing from a size in the file.
+/// Reads the safetensors format strictly: header of at most 1 MiB, JSON depth <= 32, every key once, rank <= 8, checked
+/// products, tensors that cover the data without hole or overlap.  The views point into `bytes`.  Throws Error(kData);
+/// allocates nothing from a size in the file.
 SafeTensors parse_safetensors(std::string_view bytes, const std::string& where);
 
-/// The file: 8 bytes of header length, header (padded to 8 bytes), data in order of element size (largest first), then name.
-/// The same contents give the same bytes.  Throws Error(kBug) if a tensor's bytes do not fit its shape or the header exceeds 1 MiB.
-std::string safetensors_bytes(const std::map<std::string, std::string>& metadata, const std::map<std::string, TensorView>& tensors);
+/// The file: 8 bytes of header length, header (padded to 8 bytes), data in order of element size (largest first), then
+/// name. The same contents give the same bytes.  Throws Error(kBug) if a tensor's bytes do not fit its shape or the
+/// header exceeds 1 MiB.
+std::string safetensors_bytes(const std::map<std::string, std::string>& metadata,
+                              const std::map<std::string, TensorView>& tensors);
 
 }  // namespace bitpilot
