@@ -15,7 +15,7 @@ namespace bitpilot {
 struct Look {
   std::string config;     ///< anchor's name, or to_string(config)
   BitConfig bits;
-  double relative = 0;    ///< this look's cost over uniform 8-bit
+  double relative = 0;    ///< this look's cost over uniform 8-bit; the stem belongs to the first look
   float confidence = 0;
   int index = 0;          ///< class it would predict
 };
@@ -40,7 +40,8 @@ struct DecisionRule {
   double lambda = 0;               ///< of the policy
 };
 
-/// Engine and policy together, for one stream.  run, eval and the environment all decide through this class.
+/// Engine and policy together, for one stream.  run, eval and the environment all decide through this class.  A model without a policy runs
+/// its safe anchor; a picture whose statistics are out of range does so too, with the policy's operations billed.  Not thread-safe.
 class AdaptiveSession {
  public:
   explicit AdaptiveSession(std::shared_ptr<const Model> model);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <memory>
 #include <span>
 #include <string>
@@ -7,6 +8,7 @@
 
 #include "data/image_statistics.h"
 #include "runtime/format/model_data.h"
+#include "runtime/policy_parameters.h"
 
 namespace bitpilot {
 
@@ -50,6 +52,15 @@ class PolicyHead {
   FirstLook first(const Observation& observation, double lambda) const;
   /// After `taken` gave `scores` (before temperature): stop, or the anchor to look at next.
   SecondLook second(const Observation& observation, const FirstLook& taken, std::span<const float> scores, double lambda) const;
+
+  /// The two choices alone, without configurations and distributions: what sweeps over tables of outcomes need.
+  int first_anchor(const Observation& observation, double lambda) const;
+  /// -1: stop.  `confidence` and `label` of the look that was just taken, where not null.
+  int second_anchor(const Observation& observation, int taken, std::span<const float> scores, double lambda, float* confidence = nullptr,
+                    int* label = nullptr) const;
+  /// Inputs of the stop rule besides the embedding, before standardisation.
+  static std::array<float, kConfidenceFeatures> confidence_features(float top, float second, float entropy);
+
   /// BOPs of observe + first + second at the precisions they run at, statistics included.
   double bops() const;
 
