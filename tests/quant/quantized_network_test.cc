@@ -1,0 +1,132 @@
+#include "quant/quantized_network.h"
+
+#include <doctest/doctest.h>
+
+#include "quant/backbones.h"
+#include "quant/training_loop.h"
+#include "runtime/core/error.h"
+
+using namespace bitpilot;
+using torch::Tensor;
+
+namespace {
+
+const ForwardMode kEvaluation{/*batch_statistics=*/false, /*momentum=*/0};
+
+struct Nets {
+  Network network = resnet8({1, 12, 12}, 5, 16);
+  BitSpace space = make_bit_space(network, {2, 3, 4, 8}, 8);
+  QuantizedNetwork float_network{network, space, {{"float", uniform_config(space, 8, 8)}}, /*quantized=*/false, 7};
+  QuantizedNetwork supernet{network, space,
+                            {{"full8", uniform_config(space, 8, 8)}, {"u2", uniform_config(space, 2, 2)}, {"half8", uniform_config(space, 8, 8, 0.5)}},
+                            /*quantized=*/true, 7};
+};
+
+TrainingBatch toy_batch(int count, int classes) {
+  torch::manual_seed(11);
+  TrainingBatch batch{torch::rand({count, 1, 12, 12}), torch::empty({count}, torch::kLong)};
+  for (int i = 0; i < count; ++i) {
+    batch.labels[i] = i % classes;
+    batch.src[i][0].narrow(0, 2 * (i % classes), 2).add_(0.8);  // a bright band tells the class
+  }
+  return batch;
+}
+
+std::vector<double> train(QuantizedNetwork* network, QuantizedNetwork* teacher, int steps, int threads, int random_paths = 0) {
+  TrainingOptions options;
+  options.threads = threads;
+  options.learning_rate = 3e-3;
+  options.random_paths = random_paths;
+  TrainingLoop loop(network, teacher, steps, options);
+  const TrainingBatch batch = toy_batch(40, 5);
+  std::vector<double> losses;
+  for (int i = 0; i < steps; ++i) losses = loop.step(batch, batch);
+  return losses;
+}
+
+}  // namespace
+
+TEST_CASE("quant/quantized_network: a float network learns a toy problem and its supernet starts near it") {
+  Nets nets;
+  CHECK(train(&nets.float_network, nullptr, 40, 2)[0] < 0.3);
+  const TrainingBatch batch = toy_batch(40, 5);
+  nets.supernet.start_from(nets.float_network, batch.src);
+  // The 8-bit whole path with running averages is the float network with its filters reordered, up to rounding.
+  const Tensor expected = evaluate(&nets.float_network, 0, batch.src), got = evaluate(&nets.supernet, 0, batch.src);
+  CHECK((expected.argmax(1) == got.argmax(1)).to(torch::kFloat).mean().item<double>() > 0.9);
+  const double before = torch::nll_loss(torch::log_softmax(evaluate(&nets.supernet, 1, batch.src), 1), batch.labels).item<double>();
+  train(&nets.supernet, &nets.float_network, 40, 2);
+  const double after = torch::nll_loss(torch::log_softmax(nets.supernet.forward(1, nets.supernet.stem(batch.src, {true, 0}), {true, 0}), 1), batch.labels).item<double>();
+  CHECK(after < before);
+  CHECK(after < 0.8);
+}
+
+TEST_CASE("quant/quantized_network: training gives the same bits on one thread and on three") {
+  std::vector<Tensor> weights;
+  for (const int threads : {1, 3}) {
+    Nets nets;
+    nets.supernet.start_from(nets.float_network, toy_batch(40, 5).src);
+    train(&nets.supernet, &nets.float_network, 4, threads, /*random_paths=*/2);
+    weights.push_back(nets.supernet.parameters()[0].second.detach().clone());
+    weights.push_back(nets.supernet.parameters().back().second.detach().clone());
+  }
+  CHECK(torch::equal(weights[0], weights[2]));
+  CHECK(torch::equal(weights[1], weights[3]));
+}
+
+TEST_CASE("quant/quantized_network: a half-width path neither reads nor trains the other filters") {
+  Nets nets;
+  nets.supernet.start_from(nets.float_network, toy_batch(40, 5).src);
+  const Tensor src = toy_batch(8, 5).src;
+  const Tensor before = evaluate(&nets.supernet, 2, src), full = evaluate(&nets.supernet, 0, src);
+  for (const auto& [name, tensor] : nets.supernet.parameters())
+    if (name == "block2.conv2.weight") tensor.detach().narrow(0, 16, 16).add_(1.0);
+  CHECK(torch::equal(before, evaluate(&nets.supernet, 2, src)));
+  CHECK_FALSE(torch::equal(full, evaluate(&nets.supernet, 0, src)));
+}
+
+TEST_CASE("quant/quantized_network: every path has its own normalisation") {
+  Nets nets;
+  nets.supernet.start_from(nets.float_network, toy_batch(40, 5).src);
+  const Tensor src = toy_batch(8, 5).src, before = evaluate(&nets.supernet, 0, src);
+  for (const auto& [name, tensor] : nets.supernet.buffers())
+    if (name.starts_with("path.u2.")) tensor.mul_(2);
+  CHECK(torch::equal(before, evaluate(&nets.supernet, 0, src)));
+}
+
+TEST_CASE("quant/quantized_network: a configuration no wider than a path runs, scales stay positive") {
+  Nets nets;
+  nets.supernet.start_from(nets.float_network, toy_batch(40, 5).src);
+  BitConfig mixed = uniform_config(nets.space, 2, 2);
+  mixed[1].weight = 4;
+  mixed[2].activation = 3;
+  const Tensor src = toy_batch(16, 5).src;
+  const Tensor scores = nets.supernet.forward_config(mixed, nets.supernet.stem(src, kEvaluation));
+  CHECK(scores.isfinite().all().item<bool>());
+  for (const auto& [name, tensor] : nets.supernet.parameters())
+    if (name.ends_with(".gamma")) tensor.detach().sub_(10);
+  nets.supernet.constrain();
+  for (const auto& [name, tensor] : nets.supernet.parameters())
+    if (name.ends_with(".gamma")) CHECK(tensor.min().item<double>() > 0);
+}
+
+TEST_CASE("quant/quantized_network: every backbone trains a step and runs") {
+  struct Case { const char* name; Shape input; };
+  for (const Case& c : {Case{"resnet20", {3, 16, 16}}, Case{"ds_cnn", {1, 28, 28}}, Case{"resnet18", {3, 64, 64}},
+                        Case{"mobilenet_v2", {3, 32, 32}}, Case{"person_net", {3, 96, 96}}}) {
+    INFO(std::string(c.name));
+    const Network network = make_backbone(c.name, c.input, 3);
+    const BitSpace space = make_bit_space(network, {2, 4, 8}, 8);
+    QuantizedNetwork float_network(network, space, {{"float", uniform_config(space, 8, 8)}}, false, 1);
+    QuantizedNetwork supernet(network, space, {{"u4", uniform_config(space, 4, 4)}, {"half8", uniform_config(space, 8, 8, 0.5)}}, true, 1);
+    torch::manual_seed(2);
+    const TrainingBatch batch{torch::rand({4, c.input.channels, c.input.height, c.input.width}), torch::tensor({0, 1, 2, 0}, torch::kLong)};
+    supernet.start_from(float_network, batch.src);
+    TrainingLoop loop(&supernet, &float_network, 2, {});
+    const Tensor before = supernet.parameters()[0].second.detach().clone();
+    for (const double loss : loop.step(batch, {})) CHECK(std::isfinite(loss));
+    CHECK_FALSE(torch::equal(before, supernet.parameters()[0].second));
+    const ForwardMode batch_mode{/*batch_statistics=*/true, /*momentum=*/0};
+    CHECK(supernet.forward(1, supernet.stem(batch.src, batch_mode), batch_mode).isfinite().all().item<bool>());
+  }
+}
