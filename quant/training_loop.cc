@@ -89,9 +89,17 @@ struct TrainingLoop::Impl {
     return soft.defined() ? options.label_share * hard + (1 - options.label_share) * soft : hard;
   }
 
+  void check_finite(const std::vector<Tensor>& gradients) const {
+    for (std::size_t i = 0; i < gradients.size(); ++i)
+      if (gradients[i].defined() && !gradients[i].isfinite().all().item<bool>())
+        throw Error(ExitCode::kBug, "a gradient is not finite", "step " + std::to_string(steps) + ", " + names[i],
+                    "lower the learning rate; the last checkpoint is good");
+  }
+
   // Adam (arXiv:1412.6980) with the schedule's rate, on summed gradients.
   void update(const std::vector<Tensor>& gradients) {
     torch::NoGradGuard guard;
+    check_finite(gradients);
     const double rate = one_cycle(options.learning_rate, options.warmup, steps, total_steps);
     ++steps;
     const double correct1 = 1 - std::pow(0.9, static_cast<double>(steps)), correct2 = 1 - std::pow(0.999, static_cast<double>(steps));

@@ -120,7 +120,9 @@ TEST_CASE("quant/quantized_network: every backbone trains a step and runs") {
     QuantizedNetwork float_network(network, space, {{"float", uniform_config(space, 8, 8)}}, false, 1);
     QuantizedNetwork supernet(network, space, {{"u4", uniform_config(space, 4, 4)}, {"half8", uniform_config(space, 8, 8, 0.5)}}, true, 1);
     torch::manual_seed(2);
-    const TrainingBatch batch{torch::rand({4, c.input.channels, c.input.height, c.input.width}), torch::tensor({0, 1, 2, 0}, torch::kLong)};
+    const TrainingBatch batch{torch::rand({8, c.input.channels, c.input.height, c.input.width}), torch::tensor({0, 1, 2, 0, 1, 2, 0, 1}, torch::kLong)};
+    const ForwardMode adopt{/*batch_statistics=*/true, /*momentum=*/1};  // an untrained deep net explodes without its statistics
+    float_network.forward(0, float_network.stem(batch.src, adopt), adopt);
     supernet.start_from(float_network, batch.src);
     TrainingLoop loop(&supernet, &float_network, 2, {});
     const Tensor before = supernet.parameters()[0].second.detach().clone();
@@ -129,4 +131,14 @@ TEST_CASE("quant/quantized_network: every backbone trains a step and runs") {
     const ForwardMode batch_mode{/*batch_statistics=*/true, /*momentum=*/0};
     CHECK(supernet.forward(1, supernet.stem(batch.src, batch_mode), batch_mode).isfinite().all().item<bool>());
   }
+}
+
+TEST_CASE("quant/training_loop: a loss that is not finite stops training before anything changes") {
+  Nets nets;
+  TrainingLoop loop(&nets.float_network, nullptr, 10, {});
+  TrainingBatch batch = toy_batch(8, 5);
+  batch.src[0][0][0][0] = std::numeric_limits<float>::quiet_NaN();
+  const Tensor before = nets.float_network.parameters()[0].second.detach().clone();
+  CHECK_THROWS_AS(loop.step(batch, {}), Error);
+  CHECK(torch::equal(before, nets.float_network.parameters()[0].second));
 }
