@@ -5,7 +5,7 @@
 
 #include "runtime/core/error.h"
 #include "runtime/fixed_math.h"
-#include "runtime/policy_parameters.h"
+#include "runtime/policy_rules.h"
 
 namespace bitpilot {
 namespace {
@@ -55,10 +55,6 @@ struct PolicyHead::Impl {
     return result;
   }
 
-  std::size_t nearest_knot(double lambda) const {
-    return static_cast<std::size_t>(std::nearbyint(lambda_position(lambda, parameters.lambda_low, parameters.lambda_high, parameters.knots())));
-  }
-
   Confidence confidence(std::span<const float> scores, int anchor) const {
     thread_local std::vector<float> probabilities;
     Confidence result;
@@ -83,21 +79,6 @@ struct PolicyHead::Impl {
       case StopSignal::kOneMinusMargin: return 1.0F - (c.top - c.second);
     }
     return 0;
-  }
-
-  /// Expected drop of task loss when `second` follows `anchor`, from the monotone curve.  Linear between points; past the last point the
-  /// drop keeps growing by a hair, so that a less sure picture always comes first.
-  float curve(std::size_t anchor, std::size_t second, float at) const {
-    const std::vector<float>& points = parameters.curve_at[anchor];
-    const float* drop = parameters.curve_drop[anchor].data() + second * points.size();
-    constexpr float kTieSlope = 1e-4F;
-    const float tie = kTieSlope * at;
-    if (at <= points.front()) return drop[0] + tie;
-    if (at >= points.back()) return drop[points.size() - 1] + tie;
-    const auto upper = static_cast<std::size_t>(std::upper_bound(points.begin(), points.end(), at) - points.begin());
-    const float width = points[upper] - points[upper - 1];
-    const float share = width > 0 ? (at - points[upper - 1]) / width : 0.0F;
-    return drop[upper - 1] + share * (drop[upper] - drop[upper - 1]) + tie;
   }
 
   std::vector<LayerDistribution> distributions(int anchor, const std::vector<float>& offsets) const {
@@ -191,64 +172,51 @@ Observation PolicyHead::observe(const ImageStatistics& statistics, std::span<con
   return result;
 }
 
-int PolicyHead::first_anchor(const Observation& observation, double lambda) const {
+void PolicyHead::first_residual(const Observation& observation, double lambda, std::span<float> residual) const {
   const PolicyParameters& p = impl_->parameters;
-  const float position = lambda_position(lambda, p.lambda_low, p.lambda_high, p.knots());
-  const auto low = std::min(static_cast<std::size_t>(position), p.knots() - 2);
-  const float share = position - static_cast<float>(low);
+  std::fill(residual.begin(), residual.end(), 0.0F);
+  if (p.first_residual.empty()) return;
+  std::vector<std::int32_t> input = impl_->codes(observation, 1);
+  input.push_back(lambda_code(lambda, p.lambda_low, p.lambda_high));
+  thread_local std::vector<float> result;
+  p.first_residual.run(input, result);
+  std::copy(result.begin(), result.end(), residual.begin());
+}
+
+int PolicyHead::first_anchor(const Observation& observation, double lambda) const {
   thread_local std::vector<float> residual;
-  residual.assign(p.anchors(), 0.0F);
-  if (p.first_weight != 0 && !p.first_residual.empty()) {
-    std::vector<std::int32_t> input = impl_->codes(observation, 1);
-    input.push_back(lambda_code(lambda, p.lambda_low, p.lambda_high));
-    p.first_residual.run(input, residual);
+  residual.assign(impl_->anchors.size(), 0.0F);
+  if (impl_->parameters.first_weight != 0) first_residual(observation, lambda, residual);
+  return choose_first(impl_->parameters, residual, lambda);
+}
+
+LookSummary PolicyHead::summarise(const Observation& observation, int taken, std::span<const float> scores, std::span<float> residual) const {
+  const PolicyParameters& p = impl_->parameters;
+  const Confidence sure = impl_->confidence(scores, taken);
+  std::fill(residual.begin(), residual.end(), 0.0F);
+  const IntegerMlp& mlp = p.stop_residual[static_cast<std::size_t>(taken)];
+  if (!residual.empty() && !mlp.empty()) {
+    std::vector<std::int32_t> input = impl_->codes(observation, kConfidenceFeatures);
+    const auto features = confidence_features(sure.top, sure.second, sure.entropy);
+    for (std::size_t i = 0; i < features.size(); ++i)
+      input.push_back(policy_code((features[i] - p.confidence_mean[i]) * p.confidence_scale[i]));
+    thread_local std::vector<float> result;
+    mlp.run(input, result);
+    std::copy(result.begin(), result.end(), residual.begin());
   }
-  const std::vector<std::uint8_t>& allowed = p.first_allowed[impl_->nearest_knot(lambda)];
-  int best = -1;
-  float best_value = 0;
-  for (std::size_t k = 0; k < p.anchors(); ++k) {
-    if (!allowed[k]) continue;
-    const float mean = p.first_value[low][k] + share * (p.first_value[low + 1][k] - p.first_value[low][k]);
-    const float value = (mean + p.first_weight * residual[k]) + static_cast<float>(lambda) * p.first_cost[k];
-    if (best < 0 || value < best_value) {
-      best = static_cast<int>(k);
-      best_value = value;
-    }
-  }
-  return best;
+  return {sure.top, sure.label, impl_->signal(sure)};
 }
 
 int PolicyHead::second_anchor(const Observation& observation, int taken, std::span<const float> scores, double lambda, float* confidence,
                               int* label) const {
   const PolicyParameters& p = impl_->parameters;
-  const Confidence sure = impl_->confidence(scores, taken);
-  if (confidence) *confidence = sure.top;
-  if (label) *label = sure.label;
-  const auto from = static_cast<std::size_t>(taken);
-  const std::uint8_t* allowed = p.pair_allowed[impl_->nearest_knot(lambda)].data() + from * p.anchors();
-  if (std::find(allowed, allowed + p.anchors(), 1) == allowed + p.anchors()) return -1;
   thread_local std::vector<float> residual;
-  residual.assign(p.anchors(), 0.0F);
-  if (p.stop_weight != 0 && !p.stop_residual[from].empty()) {
-    std::vector<std::int32_t> input = impl_->codes(observation, kConfidenceFeatures);
-    const auto features = confidence_features(sure.top, sure.second, sure.entropy);
-    for (std::size_t i = 0; i < features.size(); ++i)
-      input.push_back(policy_code((features[i] - p.confidence_mean[i]) * p.confidence_scale[i]));
-    p.stop_residual[from].run(input, residual);
-  }
-  const float at = impl_->signal(sure);
-  int best = -1;
-  float best_gain = 0;
-  for (std::size_t k = 0; k < p.anchors(); ++k) {
-    if (!allowed[k]) continue;
-    const float drop = impl_->curve(from, k, at) + p.stop_weight * residual[k];
-    const float gain = drop - static_cast<float>(lambda) * p.second_cost[k];
-    if (gain > best_gain) {
-      best = static_cast<int>(k);
-      best_gain = gain;
-    }
-  }
-  return best;
+  residual.assign(p.stop_weight != 0 ? p.anchors() : 0, 0.0F);
+  const LookSummary summary = summarise(observation, taken, scores, residual);
+  residual.resize(p.anchors(), 0.0F);
+  if (confidence) *confidence = summary.confidence;
+  if (label) *label = summary.label;
+  return choose_second(p, taken, summary.signal, residual, lambda);
 }
 
 std::array<float, kConfidenceFeatures> PolicyHead::confidence_features(float top, float second, float entropy) {
@@ -274,5 +242,6 @@ SecondLook PolicyHead::second(const Observation& observation, const FirstLook& t
 }
 
 double PolicyHead::bops() const { return impl_->bops; }
+const PolicyParameters& PolicyHead::parameters() const { return impl_->parameters; }
 
 }  // namespace bitpilot

@@ -39,6 +39,13 @@ struct SecondLook {
   std::vector<LayerDistribution> distributions;  ///< of the second look, empty on stop
 };
 
+/// A look's scores in short.
+struct LookSummary {
+  float confidence = 0;  ///< top-1 probability at the anchor's temperature
+  int label = 0;
+  float signal = 0;      ///< what the stop curves read
+};
+
 /// The learned policy at run time, without LibTorch: integer multilayer perceptrons, float32 only in fixed order, so the same decision on every
 /// ISA and for every batch.  Immutable, shared between threads.
 class PolicyHead {
@@ -58,6 +65,11 @@ class PolicyHead {
   /// -1: stop.  `confidence` and `label` of the look that was just taken, where not null.
   int second_anchor(const Observation& observation, int taken, std::span<const float> scores, double lambda, float* confidence = nullptr,
                     int* label = nullptr) const;
+  /// What the choices are made of (see policy_rules.h), before the weights: this picture's deviations from the mean values, [anchors], and
+  /// after a look its confidence, label, stop signal and deviations from the curves (`residual` may be empty).
+  void first_residual(const Observation& observation, double lambda, std::span<float> residual) const;
+  LookSummary summarise(const Observation& observation, int taken, std::span<const float> scores, std::span<float> residual) const;
+  const PolicyParameters& parameters() const;
   /// Inputs of the stop rule besides the embedding, before standardisation.
   static std::array<float, kConfidenceFeatures> confidence_features(float top, float second, float entropy);
 
