@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "runtime/core/fusion.h"
+#include "runtime/format/model_data.h"
+
+namespace bitpilot {
+
+/// Everything that one configuration decides about one fused step, apart from where values lie.
+struct StepNumbers {
+  LayerBits bits;
+  int active_out = 0, active_in = 0;
+  int input_zero_point = 0;
+  std::vector<float> multiplier;   ///< per filter, zeros up to a multiple of 16
+  std::vector<std::int32_t> bias;  ///< per filter, input zero point included, zeros up to a multiple of 16
+
+  /// One stored code.  Behind the stem (except its carry): made from the stem's carry.
+  struct Output {
+    int bits = 8;
+    float scale = 1;  ///< codes per unit of the value; of the stem's readers: of the stem's carry
+    int zero_point = 0;
+    bool operator==(const Output&) const = default;
+  };
+  std::vector<Output> outputs;         ///< the carry first, if there is one
+  std::vector<int> output_of_readers;  ///< parallel to FusedStep::readers: index into outputs
+};
+
+/// Effective weights of a folded layer: e = g * code + h.
+std::vector<std::int16_t> effective_weights(const FoldedLayer& folded);
+
+/// Numbers of every step.  Throws Error(kData) if the configuration does not fit the network or a sum could overflow.
+std::vector<StepNumbers> resolve(const ModelData& model, const std::vector<FusedStep>& steps, const BitConfig& config);
+
+}  // namespace bitpilot

@@ -1,0 +1,74 @@
+#include "runtime/engine/weight_store.h"
+
+#include "runtime/core/integer.h"
+
+namespace bitpilot {
+namespace {
+
+constexpr std::size_t kLinearPadding = 16;
+
+/// [out][1][rows][columns] read as [out][columns][rows]: the pixels of a row become channels.
+EffectiveWeights rows_to_channels(const EffectiveWeights& weights, int kernel) {
+  EffectiveWeights turned = weights;
+  turned.in = kernel;
+  turned.taps = kernel;
+  const auto k = static_cast<std::size_t>(kernel);
+  for (std::size_t o = 0; o < static_cast<std::size_t>(weights.out); ++o)
+    for (std::size_t row = 0; row < k; ++row)
+      for (std::size_t column = 0; column < k; ++column)
+        turned.values[(o * k + column) * k + row] = weights.values[(o * k + row) * k + column];
+  return turned;
+}
+
+}  // namespace
+
+WeightStore::WeightStore(const ModelData& model, const Kernels& kernels, bool row_as_channels)
+    : model_(model), kernels_(kernels), row_as_channels_(row_as_channels) {}
+
+EffectiveWeights WeightStore::effective(int layer, int weight_bits) const {
+  const Node& node = model_.network.layer(layer);
+  EffectiveWeights weights;
+  weights.out = node.shape.channels;
+  weights.depthwise = node.groups > 1;
+  weights.in = model_.network.in_channels(layer) / node.groups;
+  weights.taps = node.kernel * node.kernel;
+  const LayerWeights& stored = model_.weights[static_cast<std::size_t>(layer)];
+  const integer::NarrowWeight narrow(stored.form.symmetry, stored.stored_bits, weight_bits, stored.zero_point);
+  weights.values.reserve(stored.codes.size());
+  for (const std::int8_t code : stored.codes)
+    weights.values.push_back(static_cast<std::int16_t>(narrow.form().g * narrow.code(code) + narrow.form().h));
+  return layer == 0 && row_as_channels_ ? rows_to_channels(weights, node.kernel) : weights;
+}
+
+const PackedWeights& WeightStore::packed(int layer, const LayerBits& bits) {
+  const std::lock_guard lock(mutex_);
+  EffectiveWeights weights;
+  const auto wanted = std::make_tuple(layer, bits.weight, bits.activation);
+  auto packing = packings_.find(wanted);
+  if (packing == packings_.end()) {
+    weights = effective(layer, bits.weight);
+    const int code_bound = integer::unsigned_highest(bits.activation);
+    packing = packings_.emplace(wanted, kernels_.packing(weights.depthwise, weights.lowest(), weights.highest(), code_bound)).first;
+  }
+  const auto key = std::make_tuple(layer, bits.weight, packing->second.format, packing->second.group);
+  const auto found = packed_.find(key);
+  if (found != packed_.end()) return found->second;
+  if (weights.values.empty()) weights = effective(layer, bits.weight);
+  return packed_.emplace(key, pack_weights(weights, packing->second)).first->second;
+}
+
+const LinearWeights& WeightStore::linear(int layer, int weight_bits) {
+  const std::lock_guard lock(mutex_);
+  const auto found = linear_.find({layer, weight_bits});
+  if (found != linear_.end()) return found->second;
+  const EffectiveWeights weights = effective(layer, weight_bits);
+  LinearWeights linear;
+  linear.stride = (static_cast<std::size_t>(weights.out) + kLinearPadding - 1) / kLinearPadding * kLinearPadding;
+  linear.values.assign(linear.stride * static_cast<std::size_t>(weights.in), 0);
+  for (std::size_t o = 0; o < static_cast<std::size_t>(weights.out); ++o)
+    for (std::size_t i = 0; i < static_cast<std::size_t>(weights.in); ++i)
+      linear.values[i * linear.stride + o] = weights.values[o * static_cast<std::size_t>(weights.in) + i];
+  return linear_.emplace(std::make_pair(layer, weight_bits), std::move(linear)).first->second;
+}
+
+}  // namespace bitpilot

@@ -1,0 +1,32 @@
+#include <cstdlib>
+
+#include "runtime/core/error.h"
+#include "runtime/kernels/kernels.h"
+
+namespace bitpilot {
+
+const std::vector<const Kernels*>& all_kernels() {
+  static const std::vector<const Kernels*> kernels{
+#if defined(__x86_64__)
+      &kAvx512VnniKernels, &kAvx2Kernels,
+#endif
+      &kScalarKernels};
+  return kernels;
+}
+
+const Kernels& find_kernels(const std::string& name) {
+  std::string available;
+  for (const Kernels* kernels : all_kernels()) {
+    if (!kernels->supported()) continue;
+    if (name.empty() || name == kernels->name) return *kernels;
+    available += (available.empty() ? "" : ", ") + std::string(kernels->name);
+  }
+  throw Error(ExitCode::kMachine, "this machine has no kernels named \"" + name + "\"", "BITPILOT_ISA", "use one of: " + available);
+}
+
+const Kernels& active_kernels() {
+  const char* forced = std::getenv("BITPILOT_ISA");
+  return find_kernels(forced == nullptr ? "" : forced);
+}
+
+}  // namespace bitpilot

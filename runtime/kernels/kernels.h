@@ -1,0 +1,153 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+/// Kernels: the loops over pixels, once per instruction set.
+///
+/// Layout "C4" of every value: u8 [channels / 4][position][4 channels].  Pixels stand in vector lanes, four channels of one pixel in one
+/// 32-bit lane, so any multiple of four filters is computed without waste and one dot-product instruction takes four channels.
+/// A position is a flat index y * row + x with row = width + pad: the `pad` columns right of one row are the border left of the next.
+/// Kernels run over positions 0 .. height * row - 1 of the result, border columns included, and store only where `valid` has its bit set.
+/// They may read up to kSlackPositions positions past the last pixel of a plane; what they read there never reaches a stored code.
+///
+/// Weights are "effective": e = g * code + h (integer::AccumulatorForm), so that every Form is one plain dot product; the zero point of the
+/// input is part of the bias: -z_a * sum(e).  Sums wrap modulo 2^32 on the way; the result fits (fold_layer checks it).
+namespace bitpilot {
+
+inline constexpr int kSlackPositions = 64;
+/// Filters per group in packed weights are at most this many; values, multipliers and biases are padded to a multiple of it.
+inline constexpr int kFilterPadding = 8;
+
+/// How packed weights lie: [filter group][input quad][tap][filter][4 channels].
+struct Packing {
+  /// kBytes: s8 of channels 0 1 2 3.  kWords: s16 of channels 0 2 1 3 (even and odd bytes of a lane meet them as pairs).
+  enum class Format { kBytes, kWords };
+  Format format = Format::kWords;
+  int group = 4;  ///< filters per group: 4 or 8
+  bool operator==(const Packing&) const = default;
+};
+
+/// One code made of a value f: clamp(rne(f * scale) + zero_point, 0, highest).
+struct CodeOutput {
+  std::uint8_t* dst = nullptr;  ///< position 0 of quad 0
+  std::size_t plane = 0;        ///< bytes from quad to quad
+  float scale = 1;              ///< 1 if the multiplier is already in units of the code
+  int zero_point = 0;
+  int highest = 255;
+};
+
+/// The Add's other operand: f += float(code - zero_point) * step.  `src` nullptr: no Add.
+struct CarryInput {
+  const std::uint8_t* src = nullptr;
+  std::size_t plane = 0;
+  float step = 1;
+  int zero_point = 0;
+};
+
+/// A convolution with its fused epilogue: f = float(sum + bias) * multiplier (+ carry), then one code per output.
+struct ConvTask {
+  const std::uint8_t* src = nullptr;   ///< position 0 of quad 0
+  std::size_t src_plane = 0;           ///< bytes from quad to quad
+  const std::int32_t* taps = nullptr;  ///< byte offset of each tap from the position itself
+  int tap_count = 0;
+  int positions = 0;
+  const std::uint8_t* valid = nullptr;    ///< one bit a position, lowest bit first, padded to a multiple of 32 with zeros
+  Packing packing;
+  const std::uint8_t* weights = nullptr;  ///< packed, 64-byte aligned
+  std::size_t group_bytes = 0;            ///< from filter group to filter group
+  int groups = 0;                         ///< filter groups computed
+  int quads = 0;                          ///< input quads that each group reads ...
+  int quad_step = 0;                      ///< ... from quad group * quad_step on: 0 dense, 1 depthwise (its filter groups are of 4)
+  int code_bound = 255;                   ///< no input code is larger
+  int weight_bound = 128;                 ///< no |effective weight| is larger
+  const float* multiplier = nullptr;      ///< per filter
+  const std::int32_t* bias = nullptr;     ///< per filter
+  CarryInput carry;
+  const CodeOutput* outputs = nullptr;
+  int output_count = 0;
+};
+
+/// dst[position] = max over taps of src[position + tap].
+struct PoolTask {
+  const std::uint8_t* src = nullptr;
+  std::size_t src_plane = 0;
+  const std::int32_t* taps = nullptr;
+  int tap_count = 0;
+  int positions = 0;
+  const std::uint8_t* valid = nullptr;
+  int quads = 0;
+  std::uint8_t* dst = nullptr;
+  std::size_t dst_plane = 0;
+};
+
+/// Copies every `stride`-th pixel, so that a strided window becomes an ordinary one: dst[y][x] = src[y * stride][x * stride].
+struct GatherTask {
+  const std::uint8_t* src = nullptr;  ///< first pixel taken, of quad 0
+  std::size_t src_plane = 0, src_row = 0;  ///< bytes
+  std::uint8_t* dst = nullptr;
+  std::size_t dst_plane = 0, dst_row = 0;
+  int quads = 0, rows = 0, columns = 0, stride = 1;
+};
+
+/// One code from another: dst = clamp(rne(float(src - src_zero) * output.scale) + output.zero_point, 0, output.highest).
+struct RecodeTask {
+  const std::uint8_t* src = nullptr;
+  std::size_t src_plane = 0;
+  int src_zero = 0;
+  int positions = 0;
+  const std::uint8_t* valid = nullptr;
+  int quads = 0;
+  CodeOutput output;
+};
+
+/// sums[4 * quad + c] = sum of the codes over valid positions.
+struct SumTask {
+  const std::uint8_t* src = nullptr;
+  std::size_t src_plane = 0;
+  int positions = 0;
+  const std::uint8_t* valid = nullptr;
+  int quads = 0;
+  std::int32_t* sums = nullptr;
+};
+
+/// dst[o] = sum over i of src[i] * weights[i * stride + o]; stride and out are multiples of 16.
+struct LinearTask {
+  const std::int32_t* src = nullptr;
+  const std::int16_t* weights = nullptr;
+  std::size_t stride = 0;
+  int in = 0, out = 0;
+  std::int32_t* dst = nullptr;
+};
+
+/// One instruction set.  All tables give the same integers for the same task.
+struct Kernels {
+  const char* name;     ///< "scalar", "avx2", "avx512vnni"
+  bool (*supported)();  ///< by this processor and operating system
+  /// The packing that conv() wants for effective weights in [lowest, highest] and input codes up to `code_bound`.
+  Packing (*packing)(bool depthwise, int lowest, int highest, int code_bound);
+  void (*conv)(const ConvTask&);
+  void (*max_pool)(const PoolTask&);
+  void (*gather)(const GatherTask&);
+  void (*recode)(const RecodeTask&);
+  void (*channel_sums)(const SumTask&);
+  void (*linear)(const LinearTask&);
+};
+
+extern const Kernels kScalarKernels;  ///< portable, the reference of all
+#if defined(__x86_64__)
+extern const Kernels kAvx2Kernels;
+extern const Kernels kAvx512VnniKernels;
+#endif
+
+/// Every table of this build, fastest first, supported here or not.
+const std::vector<const Kernels*>& all_kernels();
+/// The fastest supported one, or the one that BITPILOT_ISA names.  Throws Error(kMachine) naming the available ones if that name is unknown or
+/// this processor lacks it.
+const Kernels& active_kernels();
+/// The same for a given name ("" = fastest).
+const Kernels& find_kernels(const std::string& name);
+
+}  // namespace bitpilot

@@ -1,0 +1,62 @@
+#include "runtime/kernels/packing.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+namespace bitpilot {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+
+std::size_t round_up(std::size_t value, std::size_t unit) { return (value + unit - 1) / unit * unit; }
+
+/// Where channel c of a quad stands among the four words: even channels first.
+constexpr int kWordOfChannel[4] = {0, 2, 1, 3};
+
+void put(std::uint8_t* lane, Packing::Format format, int channel, std::int16_t value) {
+  if (format == Packing::Format::kBytes)
+    lane[channel] = static_cast<std::uint8_t>(static_cast<std::int8_t>(value));
+  else
+    std::memcpy(lane + 2 * kWordOfChannel[channel], &value, sizeof(value));
+}
+
+}  // namespace
+
+int EffectiveWeights::lowest() const { return values.empty() ? 0 : *std::min_element(values.begin(), values.end()); }
+int EffectiveWeights::highest() const { return values.empty() ? 0 : *std::max_element(values.begin(), values.end()); }
+
+void PackedWeights::Free::operator()(std::uint8_t* memory) const { std::free(memory); }
+
+PackedWeights pack_weights(const EffectiveWeights& weights, Packing packing) {
+  const auto taps = static_cast<std::size_t>(weights.taps);
+  const auto group = static_cast<std::size_t>(packing.group);
+  // A depthwise group of four filters reads the one quad of its own channels.
+  const std::size_t quads = weights.depthwise ? 1 : (static_cast<std::size_t>(weights.in) + 3) / 4;
+  const std::size_t lane = packing.format == Packing::Format::kBytes ? 4 : 8;
+  const std::size_t groups = (static_cast<std::size_t>(weights.out) + group - 1) / group;
+
+  PackedWeights packed;
+  packed.packing = packing;
+  packed.weight_bound = std::max(-weights.lowest(), weights.highest());
+  packed.group_bytes = round_up(quads * taps * group * lane, kAlignment);
+  const std::size_t bytes = std::max(packed.group_bytes * groups, kAlignment);
+  packed.data_.reset(static_cast<std::uint8_t*>(std::aligned_alloc(kAlignment, bytes)));
+  if (!packed.data_) throw std::bad_alloc();
+  std::memset(packed.data_.get(), 0, bytes);
+
+  const std::size_t in = static_cast<std::size_t>(weights.in);
+  for (std::size_t o = 0; o < static_cast<std::size_t>(weights.out); ++o)
+    for (std::size_t i = 0; i < in; ++i)
+      for (std::size_t t = 0; t < taps; ++t) {
+        const std::size_t channel = weights.depthwise ? o % 4 : i % 4;
+        const std::size_t quad = weights.depthwise ? 0 : i / 4;
+        const std::size_t at = ((quad * taps + t) * group + o % group) * lane;
+        put(packed.data_.get() + o / group * packed.group_bytes + at, packing.format, static_cast<int>(channel),
+            weights.values[(o * in + i) * taps + t]);
+      }
+  return packed;
+}
+
+}  // namespace bitpilot

@@ -1,0 +1,76 @@
+// No guard and no #include, on purpose: see conv.inl.h.  The loops beside the convolution: pools, copies, changes of code, sums.
+
+static void max_pool(const PoolTask& task) {
+  for (int quad = 0; quad < task.quads; ++quad) {
+    const std::uint8_t* src = task.src + static_cast<std::size_t>(quad) * task.src_plane;
+    std::uint8_t* dst = task.dst + static_cast<std::size_t>(quad) * task.dst_plane;
+    for (int position = 0; position < task.positions; position += kLanes) {
+      Vec largest = splat(0);
+      for (int tap = 0; tap < task.tap_count; ++tap) largest = larger_bytes(largest, load(src + 4 * position + task.taps[tap]));
+      store_valid(dst + 4 * position, largest, task.valid, position);
+    }
+  }
+}
+
+/// The rows of a gather; the last vector of a row stores only what belongs to it.
+static void gather(const GatherTask& task) {
+  if (task.stride > 2) return kScalarKernels.gather(task);
+  for (int quad = 0; quad < task.quads; ++quad)
+    for (int row = 0; row < task.rows; ++row) {
+      const std::uint8_t* src =
+          task.src + static_cast<std::size_t>(quad) * task.src_plane + static_cast<std::size_t>(row * task.stride) * task.src_row;
+      std::uint8_t* dst = task.dst + static_cast<std::size_t>(quad) * task.dst_plane + static_cast<std::size_t>(row) * task.dst_row;
+      for (int column = 0; column < task.columns; column += kLanes) {
+        const std::uint8_t* at = src + 4 * column * task.stride;
+        const Vec pixels = task.stride == 1 ? load(at) : even_lanes(load(at), load(at + 4 * kLanes));
+        store_first(dst + 4 * column, pixels, task.columns - column);
+      }
+    }
+}
+
+static inline Vec recoded(Vec from, const RecodeTask& task) {
+  const Real lowest = splat_real(static_cast<float>(-task.output.zero_point));
+  const Real highest = splat_real(static_cast<float>(task.output.highest - task.output.zero_point));
+  const Real value = multiply(to_real(minus(from, splat(task.src_zero))), splat_real(task.output.scale));
+  return sum(to_int(at_most(at_least(value, lowest), highest)), splat(task.output.zero_point));
+}
+
+static void recode(const RecodeTask& task) {
+  for (int quad = 0; quad < task.quads; ++quad) {
+    const std::uint8_t* src = task.src + static_cast<std::size_t>(quad) * task.src_plane;
+    std::uint8_t* dst = task.output.dst + static_cast<std::size_t>(quad) * task.output.plane;
+    for (int position = 0; position < task.positions; position += kLanes) {
+      const Vec codes = load(src + 4 * position);
+      const Vec low = merge(recoded(channel_of<0>(codes), task), to_channel<1>(recoded(channel_of<1>(codes), task)));
+      const Vec high = merge(to_channel<2>(recoded(channel_of<2>(codes), task)), to_channel<3>(recoded(channel_of<3>(codes), task)));
+      store_valid(dst + 4 * position, merge(low, high), task.valid, position);
+    }
+  }
+}
+
+static void channel_sums(const SumTask& task) {
+  for (int quad = 0; quad < task.quads; ++quad) {
+    const std::uint8_t* src = task.src + static_cast<std::size_t>(quad) * task.src_plane;
+    Vec s0 = splat(0), s1 = s0, s2 = s0, s3 = s0;
+    for (int position = 0; position < task.positions; position += kLanes) {
+      const Vec codes = load_valid(src + 4 * position, task.valid, position);
+      s0 = sum(s0, channel_of<0>(codes));
+      s1 = sum(s1, channel_of<1>(codes));
+      s2 = sum(s2, channel_of<2>(codes));
+      s3 = sum(s3, channel_of<3>(codes));
+    }
+    task.sums[4 * quad] = total(s0);
+    task.sums[4 * quad + 1] = total(s1);
+    task.sums[4 * quad + 2] = total(s2);
+    task.sums[4 * quad + 3] = total(s3);
+  }
+}
+
+static void linear(const LinearTask& task) {
+  for (int o = 0; o < task.out; o += kLanes) {
+    Vec acc = splat(0);
+    const std::int16_t* weights = task.weights + o;
+    for (int i = 0; i < task.in; ++i, weights += task.stride) acc = sum(acc, product(splat(task.src[i]), load_words(weights)));
+    store_all(task.dst + o, acc);
+  }
+}
