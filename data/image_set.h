@@ -45,6 +45,27 @@ class MemoryImageSet : public ImageSet {
   std::string hash() const override;
 };
 
+/// Some pictures of another set, in the order of `indices`.
+class SubsetImageSet : public ImageSet {
+ public:
+  SubsetImageSet(std::shared_ptr<const ImageSet> base, std::vector<std::size_t> indices, std::string name)
+      : base_(std::move(base)), indices_(std::move(indices)), name_(std::move(name)) {}
+  std::string name() const override { return name_; }
+  std::size_t size() const override { return indices_.size(); }
+  Image image(std::size_t i) const override { return base_->image(indices_[i]); }
+  int label(std::size_t i) const override { return base_->label(indices_[i]); }
+  const std::vector<std::string>& labels() const override { return base_->labels(); }
+  std::string source(std::size_t i) const override { return base_->source(indices_[i]); }
+  std::string family(std::size_t i) const override { return base_->family(indices_[i]); }
+  int severity(std::size_t i) const override { return base_->severity(indices_[i]); }
+  std::string hash() const override;
+
+ private:
+  std::shared_ptr<const ImageSet> base_;
+  std::vector<std::size_t> indices_;
+  std::string name_;
+};
+
 /// Splits of one data set.  No source picture is in two of them.
 struct DataSplits {
   std::string name;
@@ -55,11 +76,18 @@ struct DataSplits {
 /// How to read an image file of a folder; given by data_codecs (imgcodecs) or by the media process.  Returns an empty Image if unreadable.
 using DecodeFile = Image (*)(const std::string& path);
 
-/// Opens `spec`: a folder in `idx`, `cifar10`, `cifar100` or `imagefolder` layout (found by itself) or "fashion-mnist".
+/// Opens `spec`: "fashion-mnist" (Debian's package) or a folder whose layout is found by itself:
+///   idx         {train,t10k,test}-images-idx3-ubyte and -labels-idx1-ubyte, or images-… and labels-… alone; .gz or not; colour as idx4
+///   cifar10     data_batch_1.bin … data_batch_5.bin, test_batch.bin
+///   cifar100    train.bin, test.bin (fine labels)
+///   imagefolder one folder per class, named by label or index, pictures of any size below; or such folders below train/ and test/
+/// An optional labels.txt names the classes, one a line.  A manifest.jsonl makes it a degraded set (manifest.h).
 /// Splits: the set's own test part, or a tenth by hash of the source's name; of the rest one tenth each for policy and validation
 /// (at most 5,000 each), by hash of (source), the same for every seed.
 /// `decode` may be nullptr when no image folder is expected.  Throws Error(kData).
 DataSplits open_splits(const std::string& spec, DecodeFile decode);
+/// The same for pictures that are open already: `test` may be nullptr.  Throws Error(kData) if there are too few for four splits.
+DataSplits split_data(const std::string& name, std::shared_ptr<const ImageSet> pool, std::shared_ptr<const ImageSet> test);
 /// The pictures of `spec` as one set for evaluation: its test part if it has one (or its manifest's degraded pictures), else everything.
 std::shared_ptr<const ImageSet> open_evaluation_set(const std::string& spec, DecodeFile decode);
 
