@@ -31,10 +31,12 @@ struct LoaderOptions {
   int threads = 1;
 };
 
-/// Batches of mixed-quality samples in an order and with contents that depend on (seed, purpose, epoch, position) only, not on threads.
+/// Batches of mixed-quality samples in an order and with contents that depend on (seed, purpose, epoch, position) only,
+/// not on threads.
 class BatchLoader {
  public:
-  BatchLoader(std::shared_ptr<const ImageSet> set, const Mixture& mixture, Shape input, bool stretch, LoaderOptions options);
+  BatchLoader(std::shared_ptr<const ImageSet> set, const Mixture& mixture, Shape input, bool stretch,
+              LoaderOptions options);
   ~BatchLoader();
   std::size_t size() const;
   /// Starts (or restarts) an epoch at `position` samples into it; the last batch may be short.
@@ -48,7 +50,7 @@ class BatchLoader {
 };
 
 /// The sample that a loader with these options gives for (epoch, index).
-Sample make_sample(const ImageSet& set, std::size_t index, std::uint64_t epoch, const Mixture& mixture, const Shape& input, bool stretch,
-                   const LoaderOptions& options);
+Sample make_sample(const ImageSet& set, std::size_t index, std::uint64_t epoch, const Mixture& mixture,
+                   const Shape& input, bool stretch, const LoaderOptions& options);
 
 }  // namespace bitpilot

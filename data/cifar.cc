@@ -1,4 +1,5 @@
-// CIFAR's binary files: records of one label byte (CIFAR-100: coarse, then fine) and 3 x 32 x 32 bytes, planes red, green, blue.
+// CIFAR's binary files: records of one label byte (CIFAR-100: coarse, then fine) and 3 x 32 x 32 bytes, planes red,
+// green, blue.
 #include <filesystem>
 
 #include "data/labels.h"
@@ -16,8 +17,9 @@ void append_records(MemoryImageSet& set, const std::string& path, std::size_t la
   const std::string bytes = read_file(path);
   const std::size_t record = label_bytes + 3 * kPlane;
   if (bytes.empty() || bytes.size() % record != 0)
-    throw Error(ExitCode::kData, "the file holds " + std::to_string(bytes.size()) + " bytes, no multiple of " + std::to_string(record), path,
-                "the file is truncated or no CIFAR binary: fetch the binary version again");
+    throw Error(ExitCode::kData,
+                "the file holds " + std::to_string(bytes.size()) + " bytes, no multiple of " + std::to_string(record),
+                path, "the file is truncated or no CIFAR binary: fetch the binary version again");
   const std::string file = std::filesystem::path(path).filename().string();
   for (std::size_t begin = 0; begin < bytes.size(); begin += record) {
     const auto* planes = reinterpret_cast<const std::uint8_t*>(bytes.data() + begin + label_bytes);
@@ -44,7 +46,8 @@ std::vector<std::string> names_in(const std::string& path) {
   return names;
 }
 
-std::shared_ptr<MemoryImageSet> read_files(const std::string& folder, const std::string& name, const std::vector<std::string>& files, std::size_t label_bytes,
+std::shared_ptr<MemoryImageSet> read_files(const std::string& folder, const std::string& name,
+                                           const std::vector<std::string>& files, std::size_t label_bytes,
                                            const std::vector<std::string>& label_names) {
   auto set = std::make_shared<MemoryImageSet>();
   set->set_name = name;
@@ -65,13 +68,15 @@ OpenData open_cifar10(const std::string& folder) {
   if (names.empty()) names = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
   std::vector<std::string> files;
   for (int batch = 1; batch <= 5; ++batch) files.push_back("data_batch_" + std::to_string(batch) + ".bin");
-  return {"cifar10", read_files(folder, "cifar10/train", files, 1, names), read_files(folder, "cifar10/test", {"test_batch.bin"}, 1, names)};
+  return {"cifar10", read_files(folder, "cifar10/train", files, 1, names),
+          read_files(folder, "cifar10/test", {"test_batch.bin"}, 1, names)};
 }
 
 OpenData open_cifar100(const std::string& folder) {
   std::vector<std::string> names = names_in(folder + "/fine_label_names.txt");
   for (int label = static_cast<int>(names.size()); label < 100; ++label) names.push_back(std::to_string(label));
-  return {"cifar100", read_files(folder, "cifar100/train", {"train.bin"}, 2, names), read_files(folder, "cifar100/test", {"test.bin"}, 2, names)};
+  return {"cifar100", read_files(folder, "cifar100/train", {"train.bin"}, 2, names),
+          read_files(folder, "cifar100/test", {"test.bin"}, 2, names)};
 }
 
 }  // namespace bitpilot

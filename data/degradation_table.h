@@ -8,7 +8,8 @@
 
 namespace bitpilot {
 
-/// Parameters of one family at one severity, in the order in which degradation_parameters() names them in degradation_table.cc.
+/// Parameters of one family at one severity, in the order in which degradation_parameters() names them in
+/// degradation_table.cc.
 using ParameterValues = std::array<double, 7>;
 ParameterValues parameter_values(const std::string& family, int severity, bool small);
 

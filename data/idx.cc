@@ -34,8 +34,8 @@ std::string gunzip(const std::string& packed, const std::string& path) {
   } while (state == Z_OK && bytes.size() <= kLargestFile);
   inflateEnd(&stream);
   if (state != Z_STREAM_END)
-    throw Error(ExitCode::kData, "the gzip file is truncated or damaged", path + ", after " + std::to_string(bytes.size()) + " unpacked bytes",
-                "fetch the file again");
+    throw Error(ExitCode::kData, "the gzip file is truncated or damaged",
+                path + ", after " + std::to_string(bytes.size()) + " unpacked bytes", "fetch the file again");
   return bytes;
 }
 
@@ -49,7 +49,8 @@ struct Idx {
 Idx read_idx(const std::string& path, std::size_t least_rank, std::size_t most_rank, const char* wanted) {
   Idx idx{read_maybe_gzip(path), {}, 0};
   const auto byte = [&](std::size_t i) { return static_cast<unsigned>(static_cast<unsigned char>(idx.bytes[i])); };
-  if (idx.bytes.size() < 4 || byte(0) != 0 || byte(1) != 0 || byte(2) != 8 || byte(3) < least_rank || byte(3) > most_rank)
+  if (idx.bytes.size() < 4 || byte(0) != 0 || byte(1) != 0 || byte(2) != 8 || byte(3) < least_rank ||
+      byte(3) > most_rank)
     throw Error(ExitCode::kData, std::string("not an IDX file of ") + wanted, path + ", byte 0",
                 "give an IDX file of unsigned bytes (labels begin with 00 00 08 01, pictures with 00 00 08 03)");
   const std::size_t rank = byte(3);
@@ -58,13 +59,15 @@ Idx read_idx(const std::string& path, std::size_t least_rank, std::size_t most_r
   for (std::size_t d = 0; d < rank && idx.bytes.size() >= idx.begin; ++d) {
     const std::size_t at = 4 + 4 * d;
     idx.dimensions.push_back(byte(at) << 24 | byte(at + 1) << 16 | byte(at + 2) << 8 | byte(at + 3));
-    if (__builtin_mul_overflow(count, static_cast<std::uint64_t>(idx.dimensions.back()), &count)) count = ~std::uint64_t{0};
+    if (__builtin_mul_overflow(count, static_cast<std::uint64_t>(idx.dimensions.back()), &count))
+      count = ~std::uint64_t{0};
   }
   if (idx.dimensions.size() != rank || idx.bytes.size() - idx.begin != count)
-    throw Error(ExitCode::kData,
-                "the IDX file holds " + std::to_string(idx.bytes.size()) + " bytes, its header promises " +
-                    (idx.dimensions.size() == rank ? std::to_string(count) + " after " + std::to_string(idx.begin) : "more"),
-                path, "the file is truncated or damaged: fetch it again");
+    throw Error(
+        ExitCode::kData,
+        "the IDX file holds " + std::to_string(idx.bytes.size()) + " bytes, its header promises " +
+            (idx.dimensions.size() == rank ? std::to_string(count) + " after " + std::to_string(idx.begin) : "more"),
+        path, "the file is truncated or damaged: fetch it again");
   return idx;
 }
 
@@ -72,7 +75,8 @@ Idx read_idx(const std::string& path, std::size_t least_rank, std::size_t most_r
 
 std::string read_maybe_gzip(const std::string& path) {
   std::string bytes = read_file(path);
-  const bool packed = bytes.size() > 2 && static_cast<unsigned char>(bytes[0]) == 0x1f && static_cast<unsigned char>(bytes[1]) == 0x8b;
+  const bool packed =
+      bytes.size() > 2 && static_cast<unsigned char>(bytes[0]) == 0x1f && static_cast<unsigned char>(bytes[1]) == 0x8b;
   return packed ? gunzip(bytes, path) : bytes;
 }
 
@@ -81,8 +85,10 @@ std::vector<Image> read_idx_images(const std::string& path) {
   const bool colour = idx.dimensions.size() == 4;
   const std::uint32_t count = idx.dimensions[0], height = idx.dimensions[1], width = idx.dimensions[2];
   if (count == 0 || height == 0 || width == 0 || height > 65536 || width > 65536 || (colour && idx.dimensions[3] != 3))
-    throw Error(ExitCode::kData, "the IDX file holds " + std::to_string(count) + " pictures of " + std::to_string(height) + " x " + std::to_string(width), path,
-                "pictures need sides of 1 to 65536 pixels and 1 or 3 channels");
+    throw Error(ExitCode::kData,
+                "the IDX file holds " + std::to_string(count) + " pictures of " + std::to_string(height) + " x " +
+                    std::to_string(width),
+                path, "pictures need sides of 1 to 65536 pixels and 1 or 3 channels");
   std::vector<Image> images(count);
   const char* from = idx.bytes.data() + idx.begin;
   for (Image& image : images) {

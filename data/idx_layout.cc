@@ -25,15 +25,19 @@ std::string bare_name(const std::string& path) {
 std::shared_ptr<MemoryImageSet> open_part(const std::string& folder, const std::string& part) {
   const std::string images = find_idx_images(folder, part), labels = find_idx_labels(folder, part);
   if (images.empty() || labels.empty())
-    throw Error(ExitCode::kData, images.empty() ? "the labels have no pictures beside them" : "the pictures have no labels beside them", images.empty() ? labels : images,
-                "put " + part + (images.empty() ? "images-idx3-ubyte" : "labels-idx1-ubyte") + " (or the same with .gz) into the folder");
+    throw Error(ExitCode::kData,
+                images.empty() ? "the labels have no pictures beside them" : "the pictures have no labels beside them",
+                images.empty() ? labels : images,
+                "put " + part + (images.empty() ? "images-idx3-ubyte" : "labels-idx1-ubyte") +
+                    " (or the same with .gz) into the folder");
   return read_idx_pair(images, labels);
 }
 
 }  // namespace
 
 std::string find_idx_images(const std::string& folder, const std::string& part) {
-  return find_file(folder, {part + "images-idx3-ubyte", part + "images.idx3-ubyte", part + "images-idx4-ubyte", part + "images.idx4-ubyte"});
+  return find_file(folder, {part + "images-idx3-ubyte", part + "images.idx3-ubyte", part + "images-idx4-ubyte",
+                            part + "images.idx4-ubyte"});
 }
 
 std::string find_idx_labels(const std::string& folder, const std::string& part) {
@@ -51,20 +55,25 @@ std::shared_ptr<MemoryImageSet> read_idx_pair(const std::string& images_path, co
   set->images = read_idx_images(images_path);
   set->image_labels = read_idx_labels(labels_path);
   if (set->images.size() != set->image_labels.size())
-    throw Error(ExitCode::kData, std::to_string(set->images.size()) + " pictures, but " + std::to_string(set->image_labels.size()) + " labels", images_path + " and " + labels_path,
-                "the two files do not belong together: fetch both again");
+    throw Error(
+        ExitCode::kData,
+        std::to_string(set->images.size()) + " pictures, but " + std::to_string(set->image_labels.size()) + " labels",
+        images_path + " and " + labels_path, "the two files do not belong together: fetch both again");
   set->set_name = bare_name(images_path);
   return set;
 }
 
 void set_label_names(MemoryImageSet& set, std::vector<std::string> names, const std::string& where) {
   if (names.empty()) {
-    const int highest = set.image_labels.empty() ? 0 : *std::max_element(set.image_labels.begin(), set.image_labels.end());
+    const int highest =
+        set.image_labels.empty() ? 0 : *std::max_element(set.image_labels.begin(), set.image_labels.end());
     for (int label = 0; label <= highest; ++label) names.push_back(std::to_string(label));
   }
   for (std::size_t i = 0; i < set.image_labels.size(); ++i)
     if (set.image_labels[i] < 0 || set.image_labels[i] >= static_cast<int>(names.size()))
-      throw Error(ExitCode::kData, "label " + std::to_string(set.image_labels[i]) + " is out of range: there are " + std::to_string(names.size()) + " classes",
+      throw Error(ExitCode::kData,
+                  "label " + std::to_string(set.image_labels[i]) + " is out of range: there are " +
+                      std::to_string(names.size()) + " classes",
                   where + ", picture " + std::to_string(i), "mend the labels, or name every class in labels.txt");
   set.label_names = std::move(names);
 }
@@ -73,7 +82,9 @@ OpenData open_idx(const std::string& folder, const std::string& name, std::vecto
   OpenData data;
   data.name = name;
   if (label_names.empty()) label_names = read_label_names(folder);
-  const auto present = [&](const std::string& part) { return !find_idx_images(folder, part).empty() || !find_idx_labels(folder, part).empty(); };
+  const auto present = [&](const std::string& part) {
+    return !find_idx_images(folder, part).empty() || !find_idx_labels(folder, part).empty();
+  };
   std::string first = "train-";
   for (const char* part : {"test-", "t10k-", "", "train-"})
     if (present(part)) first = part;

@@ -19,7 +19,8 @@ bool hidden(const fs::path& path) { return path.filename().string().starts_with(
 bool is_picture_name(const fs::path& path) {
   std::string ending = path.extension().string();
   for (char& c : ending) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  static const std::vector<std::string> endings{".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm"};
+  static const std::vector<std::string> endings{".png", ".jpg",  ".jpeg", ".bmp", ".webp",
+                                                ".tif", ".tiff", ".ppm",  ".pgm", ".pnm"};
   return std::find(endings.begin(), endings.end(), ending) != endings.end();
 }
 
@@ -28,7 +29,9 @@ std::vector<std::string> subfolders(const std::string& folder) {
   std::vector<std::string> names;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder))
     if (entry.is_directory() && !hidden(entry.path())) names.push_back(entry.path().filename().string());
-  const auto digits = [](const std::string& s) { return s.size() <= 9 && std::all_of(s.begin(), s.end(), [](char c) { return c >= '0' && c <= '9'; }); };
+  const auto digits = [](const std::string& s) {
+    return s.size() <= 9 && std::all_of(s.begin(), s.end(), [](char c) { return c >= '0' && c <= '9'; });
+  };
   const bool numbers = std::all_of(names.begin(), names.end(), digits);
   std::sort(names.begin(), names.end(), [&](const std::string& a, const std::string& b) {
     return numbers && std::stoul(a) != std::stoul(b) ? std::stoul(a) < std::stoul(b) : a < b;
@@ -44,7 +47,8 @@ void collect(const fs::path& folder, const fs::path& root, std::vector<std::stri
   for (const fs::path& path : entries) {
     if (hidden(path)) continue;
     if (fs::is_directory(path) && !fs::is_symlink(path)) collect(path, root, files);
-    if (fs::is_regular_file(path) && is_picture_name(path)) files.push_back(path.lexically_relative(root).generic_string());
+    if (fs::is_regular_file(path) && is_picture_name(path))
+      files.push_back(path.lexically_relative(root).generic_string());
   }
 }
 
@@ -56,8 +60,13 @@ class FolderImageSet : public ImageSet {
     std::string source, family, checksum;
     int severity = 0;
   };
-  FolderImageSet(std::string folder, std::string name, DecodeFile decode, std::vector<std::string> labels, std::vector<Entry> entries)
-      : folder_(std::move(folder)), name_(std::move(name)), decode_(decode), labels_(std::move(labels)), entries_(std::move(entries)) {}
+  FolderImageSet(std::string folder, std::string name, DecodeFile decode, std::vector<std::string> labels,
+                 std::vector<Entry> entries)
+      : folder_(std::move(folder)),
+        name_(std::move(name)),
+        decode_(decode),
+        labels_(std::move(labels)),
+        entries_(std::move(entries)) {}
   std::string name() const override { return name_; }
   std::size_t size() const override { return entries_.size(); }
   int label(std::size_t i) const override { return entries_[i].label; }
@@ -69,9 +78,11 @@ class FolderImageSet : public ImageSet {
     const std::string path = folder_ + "/" + entries_[i].file;
     Image image = decode_(path);
     if (image.pixels.empty())
-      throw Error(ExitCode::kData, "the picture cannot be read", path, "it is damaged, no picture or larger than 64 megapixels: mend or remove it");
+      throw Error(ExitCode::kData, "the picture cannot be read", path,
+                  "it is damaged, no picture or larger than 64 megapixels: mend or remove it");
     if (!entries_[i].checksum.empty() && pixels_checksum(image) != entries_[i].checksum)
-      throw Error(ExitCode::kData, "the picture is not the one that manifest.jsonl describes", path, "it was changed: write the degraded set again");
+      throw Error(ExitCode::kData, "the picture is not the one that manifest.jsonl describes", path,
+                  "it was changed: write the degraded set again");
     return image;
   }
   std::string hash() const override {
@@ -93,19 +104,24 @@ class FolderImageSet : public ImageSet {
 
 void need_decoder(const std::string& folder, DecodeFile decode) {
   if (decode == nullptr)
-    throw Error(ExitCode::kBug, "an image folder was opened by a part of the program that cannot decode pictures", folder, "report this fault");
+    throw Error(ExitCode::kBug, "an image folder was opened by a part of the program that cannot decode pictures",
+                folder, "report this fault");
 }
 
 /// One set from class folders below `folder`; `labels` is filled from the folder names if empty.
-std::shared_ptr<ImageSet> open_classes(const std::string& folder, const std::string& name, DecodeFile decode, std::vector<std::string>& labels) {
+std::shared_ptr<ImageSet> open_classes(const std::string& folder, const std::string& name, DecodeFile decode,
+                                       std::vector<std::string>& labels) {
   const std::vector<std::string> classes = subfolders(folder);
   if (labels.empty()) labels = classes;
   std::vector<FolderImageSet::Entry> entries;
   for (const std::string& class_name : classes) {
     const int label = find_label(class_name, labels);
     if (label < 0)
-      throw Error(ExitCode::kData, "the folder '" + class_name + "' is none of the " + std::to_string(labels.size()) + " classes", folder,
-                  "name it after a class or an index from 0 to " + std::to_string(labels.size() - 1) + ", or add the class to labels.txt");
+      throw Error(ExitCode::kData,
+                  "the folder '" + class_name + "' is none of the " + std::to_string(labels.size()) + " classes",
+                  folder,
+                  "name it after a class or an index from 0 to " + std::to_string(labels.size() - 1) +
+                      ", or add the class to labels.txt");
     std::vector<std::string> files;
     collect(fs::path(folder) / class_name, folder, files);
     for (std::string& file : files) {
@@ -139,16 +155,21 @@ OpenData open_degraded(const std::string& folder, DecodeFile decode) {
   std::vector<std::string> labels = read_label_names(folder);
   const std::string name = fs::path(folder).lexically_normal().filename().string();
   const auto differs = [&](const std::string& what, std::size_t line) {
-    return Error(ExitCode::kData, what, manifest_path + ", line " + std::to_string(line + 1), "the set was changed or is not whole: write it again with bitpilot degrade");
+    return Error(ExitCode::kData, what, manifest_path + ", line " + std::to_string(line + 1),
+                 "the set was changed or is not whole: write it again with bitpilot degrade");
   };
   if (manifest.front().file.empty()) {
     const std::shared_ptr<MemoryImageSet> set = read_idx_pair(find_idx_images(folder, ""), find_idx_labels(folder, ""));
     set_label_names(*set, labels, folder);
     set->set_name = name;
-    if (manifest.size() != set->images.size()) throw differs(std::to_string(set->images.size()) + " pictures, but " + std::to_string(manifest.size()) + " lines", manifest.size() - 1);
+    if (manifest.size() != set->images.size())
+      throw differs(std::to_string(set->images.size()) + " pictures, but " + std::to_string(manifest.size()) + " lines",
+                    manifest.size() - 1);
     for (std::size_t i = 0; i < manifest.size(); ++i) {
-      if (pixels_checksum(set->images[i]) != manifest[i].checksum) throw differs("the checksum of picture " + std::to_string(i) + " differs", i);
-      if (find_label(manifest[i].label, set->label_names) != set->image_labels[i]) throw differs("the label of picture " + std::to_string(i) + " differs", i);
+      if (pixels_checksum(set->images[i]) != manifest[i].checksum)
+        throw differs("the checksum of picture " + std::to_string(i) + " differs", i);
+      if (find_label(manifest[i].label, set->label_names) != set->image_labels[i])
+        throw differs("the label of picture " + std::to_string(i) + " differs", i);
       set->sources.push_back(manifest[i].source);
       set->families.push_back(manifest[i].family);
       set->severities.push_back(manifest[i].severity);
@@ -161,8 +182,10 @@ OpenData open_degraded(const std::string& folder, DecodeFile decode) {
   for (std::size_t i = 0; i < manifest.size(); ++i) {
     const ManifestEntry& entry = manifest[i];
     const int label = find_label(entry.label, labels);
-    if (label < 0) throw differs("class '" + entry.label + "' is none of the " + std::to_string(labels.size()) + " classes", i);
-    if (!fs::is_regular_file(folder + "/" + entry.file)) throw differs("the picture '" + entry.file + "' is missing", i);
+    if (label < 0)
+      throw differs("class '" + entry.label + "' is none of the " + std::to_string(labels.size()) + " classes", i);
+    if (!fs::is_regular_file(folder + "/" + entry.file))
+      throw differs("the picture '" + entry.file + "' is missing", i);
     entries.push_back({entry.file, label, entry.source, entry.family, entry.checksum, entry.severity});
   }
   return {name, std::make_shared<FolderImageSet>(folder, name, decode, labels, std::move(entries)), nullptr};

@@ -4,7 +4,7 @@
 
 namespace bitpilot {
 
-std::string MemoryImageSet::source(std::size_t i) const { 
+std::string MemoryImageSet::source(std::size_t i) const {
   return sources.empty() ? std::string(set_name).append("#").append(std::to_string(i)) : sources[i];
 }
 
@@ -14,7 +14,8 @@ std::string MemoryImageSet::hash() const {
   std::string digest, block;
   for (std::size_t i = 0; i < images.size(); ++i) {
     const Image& image = images[i];
-    for (const int number : {image.height, image.width, image.channels, image_labels[i]}) block.append(std::to_string(number)).push_back(';');
+    for (const int number : {image.height, image.width, image.channels, image_labels[i]})
+      block.append(std::to_string(number)).push_back(';');
     block.append(reinterpret_cast<const char*>(image.pixels.data()), image.pixels.size());
     if (block.size() >= kBlock || i + 1 == images.size()) {
       digest = sha256(digest + block);

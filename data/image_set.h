@@ -14,8 +14,9 @@ class ImageSet {
   virtual ~ImageSet() = default;
   virtual std::string name() const = 0;
   virtual std::size_t size() const = 0;
-  virtual Image image(std::size_t index) const = 0;  ///< thread-safe.  Throws Error(kData) naming the picture if it cannot be read
-  virtual int label(std::size_t index) const = 0;    ///< 0..labels().size() - 1
+  virtual Image image(
+      std::size_t index) const = 0;  ///< thread-safe.  Throws Error(kData) naming the picture if it cannot be read
+  virtual int label(std::size_t index) const = 0;  ///< 0..labels().size() - 1
   virtual const std::vector<std::string>& labels() const = 0;
   /// Where the picture comes from, for manifests and messages ("train-images-idx3-ubyte#17", "ankle_boot/3.png").
   virtual std::string source(std::size_t index) const = 0;
@@ -73,22 +74,26 @@ struct DataSplits {
   std::vector<std::string> warnings;  ///< one line each: a split under 2,000 images …
 };
 
-/// How to read an image file of a folder; given by data_codecs (imgcodecs) or by the media process.  Returns an empty Image if unreadable.
+/// How to read an image file of a folder; given by data_codecs (imgcodecs) or by the media process.  Returns an empty
+/// Image if unreadable.
 using DecodeFile = Image (*)(const std::string& path);
 
 /// Opens `spec`: "fashion-mnist" (Debian's package) or a folder whose layout is found by itself:
-///   idx         {train,t10k,test}-images-idx3-ubyte and -labels-idx1-ubyte, or images-… and labels-… alone; .gz or not; colour as idx4
-///   cifar10     data_batch_1.bin … data_batch_5.bin, test_batch.bin
-///   cifar100    train.bin, test.bin (fine labels)
-///   imagefolder one folder per class, named by label or index, pictures of any size below; or such folders below train/ and test/
+///   idx         {train,t10k,test}-images-idx3-ubyte and -labels-idx1-ubyte, or images-… and labels-… alone; .gz or
+///   not; colour as idx4 cifar10     data_batch_1.bin … data_batch_5.bin, test_batch.bin cifar100    train.bin,
+///   test.bin (fine labels) imagefolder one folder per class, named by label or index, pictures of any size below; or
+///   such folders below train/ and test/
 /// An optional labels.txt names the classes, one a line.  A manifest.jsonl makes it a degraded set (manifest.h).
-/// Splits: the set's own test part, or a tenth by hash of the source's name; of the rest one tenth each for policy and validation
-/// (at most 5,000 each), by hash of (source), the same for every seed.
-/// `decode` may be nullptr when no image folder is expected.  Throws Error(kData).
+/// Splits: the set's own test part, or a tenth by hash of the source's name; of the rest one tenth each for policy and
+/// validation (at most 5,000 each), by hash of (source), the same for every seed. `decode` may be nullptr when no image
+/// folder is expected.  Throws Error(kData).
 DataSplits open_splits(const std::string& spec, DecodeFile decode);
-/// The same for pictures that are open already: `test` may be nullptr.  Throws Error(kData) if there are too few for four splits.
-DataSplits split_data(const std::string& name, std::shared_ptr<const ImageSet> pool, std::shared_ptr<const ImageSet> test);
-/// The pictures of `spec` as one set for evaluation: its test part if it has one (or its manifest's degraded pictures), else everything.
+/// The same for pictures that are open already: `test` may be nullptr.  Throws Error(kData) if there are too few for
+/// four splits.
+DataSplits split_data(const std::string& name, std::shared_ptr<const ImageSet> pool,
+                      std::shared_ptr<const ImageSet> test);
+/// The pictures of `spec` as one set for evaluation: its test part if it has one (or its manifest's degraded pictures),
+/// else everything.
 std::shared_ptr<const ImageSet> open_evaluation_set(const std::string& spec, DecodeFile decode);
 
 }  // namespace bitpilot

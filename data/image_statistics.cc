@@ -1,20 +1,23 @@
 // The twelve statistics of a luma picture p of H x W pixels (values 0..255).  log = log2(1 + value).
 //
 //  0 sharpness          log  mean of l^2, l = 4-neighbour Laplacian, over interior pixels
-//  1 noise_sigma        log  Immerkaer's sigma: sqrt(pi/2) / 6 * mean |m|, m = second difference across of second difference along
-//  2 noise_persistence  (sigma of the half-size picture + 1/2) / (sigma + 1/2): white noise halves, texture stays
-//  3 gradient           log  mean |d| of the forward differences d in both directions
-//  4 gradient_peakedness  log2(mean d^2 / (mean |d|)^2), 0 on a flat picture: few strong edges against noise everywhere
-//  5 blockiness         (mean |d| across 8-pixel borders + 1) / (mean |d| elsewhere + 1) - 1; tells of JPEG only where the picture still
+//  1 noise_sigma        log  Immerkaer's sigma: sqrt(pi/2) / 6 * mean |m|, m = second difference across of second
+//  difference along 2 noise_persistence  (sigma of the half-size picture + 1/2) / (sigma + 1/2): white noise halves,
+//  texture stays 3 gradient           log  mean |d| of the forward differences d in both directions 4
+//  gradient_peakedness  log2(mean d^2 / (mean |d|)^2), 0 on a flat picture: few strong edges against noise everywhere
+//  5 blockiness         (mean |d| across 8-pixel borders + 1) / (mean |d| elsewhere + 1) - 1; tells of JPEG only where
+//  the picture still
 //                       stands on its original grid
 //  6 contrast           standard deviation
 //  7 range              98th - 2nd percentile
 //  8 mean
 //  9 entropy            Renyi entropy of order 2 of the 32-bin histogram, in bits: one logarithm instead of 32
-// 10 isolated           log of the percentage of interior pixels above all four neighbours, or below all four, by more than 32
-// 11 detail_ratio       log2((1 + e1) / (1 + e2)), e1, e2 = energy per coefficient of the first and second level of the Haar transform
+// 10 isolated           log of the percentage of interior pixels above all four neighbours, or below all four, by more
+// than 32 11 detail_ratio       log2((1 + e1) / (1 + e2)), e1, e2 = energy per coefficient of the first and second
+// level of the Haar transform
 //
-// All sums are integers; each float32 below is one correctly rounded operation, so no compiler, libm or SIMD width changes a bit.
+// All sums are integers; each float32 below is one correctly rounded operation, so no compiler, libm or SIMD width
+// changes a bit.
 #include "data/image_statistics.h"
 
 #include <bit>
@@ -85,16 +88,19 @@ void add_column_jumps(const std::uint8_t* row, const std::uint8_t* below, int wi
 }
 
 /// Laplacian, Immerkaer mask and isolated extremes of one interior row.
-void add_interior(const std::uint8_t* above, const std::uint8_t* row, const std::uint8_t* below, int width, Sums& sums) {
+void add_interior(const std::uint8_t* above, const std::uint8_t* row, const std::uint8_t* below, int width,
+                  Sums& sums) {
   int squares = 0, second = 0, isolated = 0;
   for (int x = 1; x + 1 < width; ++x) {
     const int left = row[x] - row[x - 1], right = row[x] - row[x + 1], up = row[x] - above[x], down = row[x] - below[x];
     const int laplacian = left + right + up + down;
     squares += laplacian * laplacian;
-    // The mask [1 -2 1; -2 4 -2; 1 -2 1] is twice the Laplacian along the axes' sum less the eight neighbours' sum: 4 p - 2 axes + corners.
+    // The mask [1 -2 1; -2 4 -2; 1 -2 1] is twice the Laplacian along the axes' sum less the eight neighbours' sum: 4 p
+    // - 2 axes + corners.
     const int corners = above[x - 1] + above[x + 1] + below[x - 1] + below[x + 1];
     second += std::abs(2 * laplacian - 4 * row[x] + corners);
-    const int lowest = std::min(std::min(left, right), std::min(up, down)), highest = std::max(std::max(left, right), std::max(up, down));
+    const int lowest = std::min(std::min(left, right), std::min(up, down)),
+              highest = std::max(std::max(left, right), std::max(up, down));
     isolated += static_cast<int>(lowest > kIsolatedStep) | static_cast<int>(highest < -kIsolatedStep);
   }
   sums.laplacian_squares += squares;
@@ -128,16 +134,19 @@ void add_half(const std::vector<std::int32_t>& half, int height, int width, Sums
     const std::int32_t *above = row(y - 1), *here = row(y), *below = row(y + 1);
     int second = 0;
     for (int x = 1; x + 1 < width; ++x)
-      second += std::abs(4 * here[x] - 2 * (here[x - 1] + here[x + 1] + above[x] + below[x]) + above[x - 1] + above[x + 1] + below[x - 1] + below[x + 1]);
+      second += std::abs(4 * here[x] - 2 * (here[x - 1] + here[x + 1] + above[x] + below[x]) + above[x - 1] +
+                         above[x + 1] + below[x - 1] + below[x + 1]);
     sums.half_second += second;
   }
   for (int y = 0; y + 1 < height; y += 2) {
     const std::int32_t *top = row(y), *bottom = row(y + 1);
     std::int64_t energy = 0;
     for (int x = 0; x + 1 < width; x += 2) {
-      const int across = top[x] - top[x + 1] + bottom[x] - bottom[x + 1], along = top[x] + top[x + 1] - bottom[x] - bottom[x + 1];
+      const int across = top[x] - top[x + 1] + bottom[x] - bottom[x + 1],
+                along = top[x] + top[x + 1] - bottom[x] - bottom[x + 1];
       const int diagonal = top[x] - top[x + 1] - bottom[x] + bottom[x + 1];
-      energy += static_cast<std::int64_t>(across) * across + static_cast<std::int64_t>(along) * along + static_cast<std::int64_t>(diagonal) * diagonal;
+      energy += static_cast<std::int64_t>(across) * across + static_cast<std::int64_t>(along) * along +
+                static_cast<std::int64_t>(diagonal) * diagonal;
     }
     sums.half_detail += energy;
   }
@@ -169,7 +178,8 @@ int value_at_rank(const Histogram& counts, std::int64_t rank) {
   return 255;
 }
 
-void add_histogram_values(const Histogram& counts, std::int64_t pixels, const PixelRange& range, std::array<float, kStatisticsCount>& values) {
+void add_histogram_values(const Histogram& counts, std::int64_t pixels, const PixelRange& range,
+                          std::array<float, kStatisticsCount>& values) {
   std::int64_t sum = 0, squares = 0, bin_squares = 0;
   for (std::size_t bin = 0; bin < 32; ++bin) {
     std::int64_t in_bin = 0;
@@ -187,7 +197,8 @@ void add_histogram_values(const Histogram& counts, std::int64_t pixels, const Pi
   values[9] = 2.0F * log2_exact(static_cast<float>(pixels)) - log2_exact(static_cast<float>(bin_squares));
 }
 
-void add_sum_values(const Sums& sums, std::int64_t height, std::int64_t width, std::array<float, kStatisticsCount>& values) {
+void add_sum_values(const Sums& sums, std::int64_t height, std::int64_t width,
+                    std::array<float, kStatisticsCount>& values) {
   const std::int64_t interior = (height - 2) * (width - 2), half_interior = (height / 2 - 2) * (width / 2 - 2);
   const std::int64_t border_pairs = (width - 1) / 8 * height + (height - 1) / 8 * width;
   const std::int64_t pairs = (width - 1) * height + (height - 1) * width;
@@ -200,23 +211,29 @@ void add_sum_values(const Sums& sums, std::int64_t height, std::int64_t width, s
   values[3] = log_compressed(jump);
   values[4] = sums.jumps == 0 ? 0.0F : log2_exact(ratio(sums.jump_squares, pairs) / (jump * jump));
   values[5] = border_pairs == 0 ? 0.0F
-                                : (ratio(sums.border_jumps, border_pairs) + 1.0F) / (ratio(sums.jumps - sums.border_jumps, pairs - border_pairs) + 1.0F) - 1.0F;
+                                : (ratio(sums.border_jumps, border_pairs) + 1.0F) /
+                                          (ratio(sums.jumps - sums.border_jumps, pairs - border_pairs) + 1.0F) -
+                                      1.0F;
   values[10] = log_compressed(ratio(100 * sums.isolated, interior));
   const std::int64_t blocks = (height / 2) * (width / 2), half_blocks = (height / 4) * (width / 4);
-  values[11] = log2_exact((1.0F + ratio(sums.detail, 12 * blocks)) / (1.0F + ratio(sums.half_detail, 48 * half_blocks)));
+  values[11] =
+      log2_exact((1.0F + ratio(sums.detail, 12 * blocks)) / (1.0F + ratio(sums.half_detail, 48 * half_blocks)));
 }
 
 }  // namespace
 
 const std::array<std::string, kStatisticsCount>& statistics_names() {
-  static const std::array<std::string, kStatisticsCount> names{"sharpness",  "noise_sigma", "noise_persistence", "gradient", "gradient_peakedness", "blockiness",
-                                                               "contrast",   "range",       "mean",              "entropy",  "isolated",            "detail_ratio"};
+  static const std::array<std::string, kStatisticsCount> names{
+      "sharpness", "noise_sigma", "noise_persistence", "gradient", "gradient_peakedness", "blockiness", "contrast",
+      "range",     "mean",        "entropy",           "isolated", "detail_ratio"};
   return names;
 }
 
 ImageStatistics image_statistics(const ImageView& p, PixelRange* range) {
   if (p.channels != 1 || p.height < 8 || p.width < 8 || p.width > kWidest)
-    throw Error(ExitCode::kBug, "image statistics of a " + std::to_string(p.height) + " x " + std::to_string(p.width) + " x " + std::to_string(p.channels) + " picture",
+    throw Error(ExitCode::kBug,
+                "image statistics of a " + std::to_string(p.height) + " x " + std::to_string(p.width) + " x " +
+                    std::to_string(p.channels) + " picture",
                 "image_statistics", "networks need one luma channel of 8 x 8 to 2048 pixels");
   Sums sums;
   for (int y = 0; y < p.height; ++y) {
@@ -227,7 +244,8 @@ ImageStatistics image_statistics(const ImageView& p, PixelRange* range) {
   add_half(halve(p, sums), p.height / 2, p.width / 2, sums);
   const Histogram counts = histogram(p);
   const std::int64_t pixels = static_cast<std::int64_t>(p.height) * p.width;
-  const PixelRange percentiles{value_at_rank(counts, (2 * (pixels - 1) + 50) / 100), value_at_rank(counts, (98 * (pixels - 1) + 50) / 100)};
+  const PixelRange percentiles{value_at_rank(counts, (2 * (pixels - 1) + 50) / 100),
+                               value_at_rank(counts, (98 * (pixels - 1) + 50) / 100)};
   if (range != nullptr) *range = percentiles;
   ImageStatistics statistics;
   add_histogram_values(counts, pixels, percentiles, statistics.values);
@@ -237,15 +255,18 @@ ImageStatistics image_statistics(const ImageView& p, PixelRange* range) {
 
 double statistics_bops(int height, int width) {
   // Bits of what is added up, per pixel; rounded up to whole pixels (borders counted as interior).
-  constexpr double kAccumulate = 32;                                     // every running sum
-  constexpr double kJumps = 2 * (9 + 9 + 9 * 9 + 2 * kAccumulate);       // d, |d|, d^2, two sums; both directions (border sums are parts of them)
+  constexpr double kAccumulate = 32;  // every running sum
+  constexpr double kJumps =
+      2 * (9 + 9 + 9 * 9 + 2 * kAccumulate);  // d, |d|, d^2, two sums; both directions (border sums are parts of them)
   constexpr double kLaplacian = 4 * 9 + 3 * 11 + 11 * 11 + kAccumulate;  // differences, their sum, its square
-  constexpr double kImmerkaerMask = 3 * 10 + 2 * 12 + 12 + kAccumulate;  // corners, combination (doublings are shifts), absolute value
-  constexpr double kIsolated = 6 * 9 + 2 * 9 + 1 + kAccumulate;          // minimum, maximum, two comparisons
+  constexpr double kImmerkaerMask =
+      3 * 10 + 2 * 12 + 12 + kAccumulate;  // corners, combination (doublings are shifts), absolute value
+  constexpr double kIsolated = 6 * 9 + 2 * 9 + 1 + kAccumulate;  // minimum, maximum, two comparisons
   constexpr double kHistogram = 16;
-  constexpr double kHaar = (5 * 9 + 3 * 10 + 3 * 10 * 10 + kAccumulate) / 4;                       // per 2 x 2 block
-  constexpr double kHalf = (8 * 14 + 14 + kAccumulate) / 4 + (8 * 12 + 3 * 12 * 12 + kAccumulate) / 16;  // mask per block, second Haar level
-  constexpr double kBins = 256 * (2 * 16 + 16 * 8 + 16 * 16) + 32 * 16 * 16;                       // percentile search, moments, bins
+  constexpr double kHaar = (5 * 9 + 3 * 10 + 3 * 10 * 10 + kAccumulate) / 4;  // per 2 x 2 block
+  constexpr double kHalf =
+      (8 * 14 + 14 + kAccumulate) / 4 + (8 * 12 + 3 * 12 * 12 + kAccumulate) / 16;  // mask per block, second Haar level
+  constexpr double kBins = 256 * (2 * 16 + 16 * 8 + 16 * 16) + 32 * 16 * 16;        // percentile search, moments, bins
   constexpr double kLogarithm = 7 * 1024 + 7 * 32;
   constexpr double kFloats = 8 * kLogarithm + 30 * 1024 + 12 * 32;
   const double pixels = static_cast<double>(height) * width;

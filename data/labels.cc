@@ -10,7 +10,9 @@
 namespace bitpilot {
 namespace {
 
-bool is_alphanumeric(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || static_cast<unsigned char>(c) >= 0x80; }
+bool is_alphanumeric(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || static_cast<unsigned char>(c) >= 0x80;
+}
 
 std::string plain(const std::string& name) {
   std::string text;
@@ -36,18 +38,22 @@ int find_label(const std::string& name, const std::vector<std::string>& labels) 
   if (exact != labels.end()) return static_cast<int>(exact - labels.begin());
   for (std::size_t i = 0; i < labels.size(); ++i)
     if (same_label(name, labels[i])) return static_cast<int>(i);
-  const bool digits = !name.empty() && name.size() <= 6 && std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
+  const bool digits = !name.empty() && name.size() <= 6 &&
+                      std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
   return digits && std::stoul(name) < labels.size() ? std::stoi(name) : -1;
 }
 
-std::vector<int> map_labels(const std::vector<std::string>& from, const std::vector<std::string>& to, const std::string& where) {
+std::vector<int> map_labels(const std::vector<std::string>& from, const std::vector<std::string>& to,
+                            const std::string& where) {
   std::vector<int> indices;
   for (const std::string& name : from) {
     const int index = find_label(name, to);
     if (index < 0) {
       const std::string nearest = nearest_name(name, to);
-      throw Error(ExitCode::kData, "class '" + name + "' is not among the " + std::to_string(to.size()) + " classes of the model", where,
-                  nearest.empty() ? "name the classes as the model does ('" + to.front() + "', …) or by index 0 to " + std::to_string(to.size() - 1)
+      throw Error(ExitCode::kData,
+                  "class '" + name + "' is not among the " + std::to_string(to.size()) + " classes of the model", where,
+                  nearest.empty() ? "name the classes as the model does ('" + to.front() + "', …) or by index 0 to " +
+                                        std::to_string(to.size() - 1)
                                   : "did you mean '" + nearest + "'?");
     }
     indices.push_back(index);
@@ -56,7 +62,8 @@ std::vector<int> map_labels(const std::vector<std::string>& from, const std::vec
 }
 
 const std::vector<std::string>& fashion_mnist_labels() {
-  static const std::vector<std::string> names{"t-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"};
+  static const std::vector<std::string> names{"t-shirt/top", "trouser", "pullover", "dress", "coat",
+                                              "sandal",      "shirt",   "sneaker",  "bag",   "ankle boot"};
   return names;
 }
 
@@ -70,12 +77,14 @@ std::vector<std::string> read_label_names(const std::string& folder) {
     std::string name = text.substr(begin, end - begin);
     if (!name.empty() && name.back() == '\r') name.pop_back();
     if (name.empty() || std::find(names.begin(), names.end(), name) != names.end())
-      throw Error(ExitCode::kData, name.empty() ? "an empty class name" : "class '" + name + "' stands twice", path + ", line " + std::to_string(names.size() + 1),
+      throw Error(ExitCode::kData, name.empty() ? "an empty class name" : "class '" + name + "' stands twice",
+                  path + ", line " + std::to_string(names.size() + 1),
                   "give one class name a line, in the order of the label numbers");
     names.push_back(std::move(name));
     begin = end + 1;
   }
-  if (names.empty()) throw Error(ExitCode::kData, "no class names", path, "give one class name a line, or remove the file");
+  if (names.empty())
+    throw Error(ExitCode::kData, "no class names", path, "give one class name a line, or remove the file");
   return names;
 }
 

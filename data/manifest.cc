@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-
 #include <nlohmann/json.hpp>
 
 #include "data/degrade.h"
@@ -31,7 +30,8 @@ ManifestEntry read_line(const std::string& line, const std::string& where) {
   if (clean != (entry.severity == 0) || (!clean && std::find(known.begin(), known.end(), entry.family) == known.end()))
     reader.at("family").fail("no family '" + entry.family + "' at severity " + std::to_string(entry.severity));
   const std::filesystem::path path(entry.file);
-  if (path.is_absolute() || std::find(path.begin(), path.end(), "..") != path.end()) reader.at("file").fail("points out of the folder");
+  if (path.is_absolute() || std::find(path.begin(), path.end(), "..") != path.end())
+    reader.at("file").fail("points out of the folder");
   return entry;
 }
 
@@ -59,10 +59,12 @@ std::vector<ManifestEntry> read_manifest(const std::string& path) {
   std::vector<ManifestEntry> entries;
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
-    entries.push_back(read_line(text.substr(begin, end - begin), path + ", line " + std::to_string(entries.size() + 1)));
+    entries.push_back(
+        read_line(text.substr(begin, end - begin), path + ", line " + std::to_string(entries.size() + 1)));
     begin = end + 1;
   }
-  if (entries.empty()) throw Error(ExitCode::kData, "the manifest is empty", path, "write the degraded set again: bitpilot degrade");
+  if (entries.empty())
+    throw Error(ExitCode::kData, "the manifest is empty", path, "write the degraded set again: bitpilot degrade");
   return entries;
 }
 

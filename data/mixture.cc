@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-
 #include <nlohmann/json.hpp>
 
 #include "data/degrade.h"
@@ -26,9 +25,11 @@ std::vector<std::string> read_families(const JsonReader& reader) {
     const std::vector<std::string>& known = degradation_families();
     if (std::find(known.begin(), known.end(), family) == known.end()) {
       const std::string nearest = nearest_name(family, known);
-      reader.at(i).fail("unknown degradation family '" + family + "'" + (nearest.empty() ? "" : ", did you mean '" + nearest + "'?"));
+      reader.at(i).fail("unknown degradation family '" + family + "'" +
+                        (nearest.empty() ? "" : ", did you mean '" + nearest + "'?"));
     }
-    if (std::find(families.begin(), families.end(), family) != families.end()) reader.at(i).fail("family '" + family + "' stands twice");
+    if (std::find(families.begin(), families.end(), family) != families.end())
+      reader.at(i).fail("family '" + family + "' stands twice");
     families.push_back(family);
   }
   return families;
@@ -38,7 +39,8 @@ std::vector<std::string> read_families(const JsonReader& reader) {
 void check_parameters(const JsonReader& reader) {
   for (const std::string& family : reader.keys()) {
     const std::vector<std::string>& known = degradation_families();
-    if (std::find(known.begin(), known.end(), family) == known.end()) reader.fail("unknown degradation family '" + family + "'");
+    if (std::find(known.begin(), known.end(), family) == known.end())
+      reader.fail("unknown degradation family '" + family + "'");
     const JsonReader severities = reader.at(family);
     if (severities.size() != 5) severities.fail("five severities are needed");
     for (std::size_t s = 0; s < 5; ++s) {
@@ -51,7 +53,8 @@ void check_parameters(const JsonReader& reader) {
       }());
       for (const auto& item : wanted.items())
         if (std::abs(given.at(item.key()).number(-1e9, 1e9) - item.value().get<double>()) > 1e-12)
-          given.fail("'" + item.key() + "' is " + item.value().dump() + " in this program: the file belongs to another version");
+          given.fail("'" + item.key() + "' is " + item.value().dump() +
+                     " in this program: the file belongs to another version");
     }
   }
 }

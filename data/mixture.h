@@ -19,7 +19,8 @@ struct Mixture {
   std::vector<std::string> seen, held_out;
   double clean_share = 1.0 / 3.0;
   std::string hash;  ///< "sha256:…" of the file's bytes
-  /// The draw for one sample: `held` picks among held_out families instead of seen ones.  Keyed by (seed, purpose, index).
+  /// The draw for one sample: `held` picks among held_out families instead of seen ones.  Keyed by (seed, purpose,
+  /// index).
   Draw draw(std::uint64_t seed, std::string_view purpose, std::uint64_t index, bool held = false) const;
 };
 

@@ -19,7 +19,8 @@ void check(const ImageView& src, const Shape& input) {
                 "convert it to gray (1 channel) or colour (3 channels)");
   if ((input.channels != 1 && input.channels != 3) || input.height <= 0 || input.width <= 0)
     throw Error(ExitCode::kData,
-                "a network input of " + std::to_string(input.channels) + " x " + std::to_string(input.height) + " x " + std::to_string(input.width),
+                "a network input of " + std::to_string(input.channels) + " x " + std::to_string(input.height) + " x " +
+                    std::to_string(input.width),
                 "preprocessing", "networks read pictures of 1 or 3 channels");
 }
 
@@ -66,7 +67,8 @@ Prepared preprocess(const ImageView& src, const Shape& input, bool stretch) {
   prepared.statistics = image_statistics(gray, &range);
 
   const std::size_t line = static_cast<std::size_t>(view.width) * static_cast<std::size_t>(view.channels);
-  prepared.codes.resize(static_cast<std::size_t>(input.height) * static_cast<std::size_t>(input.width) * static_cast<std::size_t>(input.channels));
+  prepared.codes.resize(static_cast<std::size_t>(input.height) * static_cast<std::size_t>(input.width) *
+                        static_cast<std::size_t>(input.channels));
   const bool identity = !stretch || range.high - range.low < kLeastRange;
   const std::array<std::uint8_t, 256> table = identity ? std::array<std::uint8_t, 256>{} : stretch_table(range);
   std::uint8_t* out = prepared.codes.data();

@@ -14,9 +14,9 @@ struct Prepared {
   ImageStatistics statistics;       ///< of the luma at network size before stretching
 };
 
-/// To the net's channels (a gray net gets luma, a colour net a gray picture three times), resize to its size (area when shrinking, linear
-/// when growing); lo/hi = 2nd/98th percentile of luma; one 256-entry table (identity if hi - lo < 8 or `stretch` is false).
-/// Throws Error(kData) on an empty picture or one with channels other than 1 or 3.
+/// To the net's channels (a gray net gets luma, a colour net a gray picture three times), resize to its size (area when
+/// shrinking, linear when growing); lo/hi = 2nd/98th percentile of luma; one 256-entry table (identity if hi - lo < 8
+/// or `stretch` is false). Throws Error(kData) on an empty picture or one with channels other than 1 or 3.
 Prepared preprocess(const ImageView& src, const Shape& input, bool stretch = true);
 
 }  // namespace bitpilot

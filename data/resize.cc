@@ -18,7 +18,8 @@ struct Axis {
   std::uint64_t total = 1;
 };
 
-/// Destination pixel i covers [i * from, (i + 1) * from) in units in which source pixel j covers [j * to, (j + 1) * to).
+/// Destination pixel i covers [i * from, (i + 1) * from) in units in which source pixel j covers [j * to, (j + 1) *
+/// to).
 Axis area_axis(int from, int to) {
   Axis axis{std::vector<Taps>(static_cast<std::size_t>(to)), static_cast<std::uint64_t>(from)};
   for (std::int64_t i = 0; i < to; ++i) {
@@ -76,7 +77,8 @@ Image resize(const ImageView& src, int height, int width) {
         std::uint64_t sum = 0;
         for (std::size_t k = 0; k < horizontal.weights.size(); ++k)
           sum += static_cast<std::uint64_t>(horizontal.weights[k]) *
-                 sums[(static_cast<std::size_t>(horizontal.first) + k) * static_cast<std::size_t>(src.channels) + static_cast<std::size_t>(c)];
+                 sums[(static_cast<std::size_t>(horizontal.first) + k) * static_cast<std::size_t>(src.channels) +
+                      static_cast<std::size_t>(c)];
         *out++ = static_cast<std::uint8_t>((2 * sum + total) / (2 * total));
       }
   }
@@ -93,7 +95,8 @@ Image luma(const ImageView& src) {
       out += src.width;
       continue;
     }
-    for (int x = 0; x < src.width; ++x, row += 3) *out++ = static_cast<std::uint8_t>((1868 * row[0] + 9617 * row[1] + 4899 * row[2] + 8192) >> 14);
+    for (int x = 0; x < src.width; ++x, row += 3)
+      *out++ = static_cast<std::uint8_t>((1868 * row[0] + 9617 * row[1] + 4899 * row[2] + 8192) >> 14);
   }
   return dst;
 }

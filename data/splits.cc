@@ -13,7 +13,8 @@ constexpr std::size_t kFew = 2000;
 
 enum Part : std::uint8_t { kTrain, kPolicy, kValidation, kTest };
 
-/// Part of every distinct source: ordered by a hash of its name, the first go to test (unless the set has its own), policy, validation.
+/// Part of every distinct source: ordered by a hash of its name, the first go to test (unless the set has its own),
+/// policy, validation.
 std::map<std::string, Part> assign(const ImageSet& pool, bool own_test) {
   std::vector<std::pair<std::uint64_t, std::string>> order;
   std::map<std::string, Part> parts;
@@ -37,26 +38,33 @@ std::map<std::string, Part> assign(const ImageSet& pool, bool own_test) {
 
 }  // namespace
 
-DataSplits split_data(const std::string& name, std::shared_ptr<const ImageSet> pool, std::shared_ptr<const ImageSet> test) {
+DataSplits split_data(const std::string& name, std::shared_ptr<const ImageSet> pool,
+                      std::shared_ptr<const ImageSet> test) {
   const std::map<std::string, Part> parts = assign(*pool, test != nullptr);
   std::vector<std::size_t> indices[4];
   for (std::size_t i = 0; i < pool->size(); ++i) indices[parts.at(pool->source(i))].push_back(i);
   DataSplits splits;
   splits.name = name;
-  const auto part = [&](Part p, const char* suffix) { return std::make_shared<SubsetImageSet>(pool, std::move(indices[p]), name + "/" + suffix); };
+  const auto part = [&](Part p, const char* suffix) {
+    return std::make_shared<SubsetImageSet>(pool, std::move(indices[p]), name + "/" + suffix);
+  };
   splits.train = part(kTrain, "train");
   splits.policy = part(kPolicy, "policy");
   splits.validation = part(kValidation, "validation");
   splits.test = test != nullptr ? std::move(test) : part(kTest, "test");
-  const std::pair<const char*, const ImageSet*> all[] = {
-      {"train", splits.train.get()}, {"policy", splits.policy.get()}, {"validation", splits.validation.get()}, {"test", splits.test.get()}};
+  const std::pair<const char*, const ImageSet*> all[] = {{"train", splits.train.get()},
+                                                         {"policy", splits.policy.get()},
+                                                         {"validation", splits.validation.get()},
+                                                         {"test", splits.test.get()}};
   for (const auto& [split, set] : all) {
     if (set->size() == 0)
-      throw Error(ExitCode::kData, std::to_string(pool->size()) + " pictures are too few: the " + split + " split is empty", name,
+      throw Error(ExitCode::kData,
+                  std::to_string(pool->size()) + " pictures are too few: the " + split + " split is empty", name,
                   "give at least 20 pictures; thousands are needed to learn anything");
     if (set->size() < kFew)
-      splits.warnings.push_back("the " + std::string(split) + " split of " + name + " has only " + std::to_string(set->size()) + " images, fewer than " +
-                                std::to_string(kFew) + ": figures from it are rough");
+      splits.warnings.push_back("the " + std::string(split) + " split of " + name + " has only " +
+                                std::to_string(set->size()) + " images, fewer than " + std::to_string(kFew) +
+                                ": figures from it are rough");
   }
   return splits;
 }

@@ -20,7 +20,8 @@ constexpr int kMostShift = 2;
 /// Horizontal flip with probability 1/2 and a shift of up to 2 px each way, edge replicated.
 Image augmented(const Image& src, Random& random) {
   const bool flip = random.uniform() < 0.5;
-  const int dx = static_cast<int>(random.below(2 * kMostShift + 1)) - kMostShift, dy = static_cast<int>(random.below(2 * kMostShift + 1)) - kMostShift;
+  const int dx = static_cast<int>(random.below(2 * kMostShift + 1)) - kMostShift,
+            dy = static_cast<int>(random.below(2 * kMostShift + 1)) - kMostShift;
   Image dst(src.height, src.width, src.channels);
   const auto channels = static_cast<std::size_t>(src.channels);
   std::uint8_t* out = dst.pixels.data();
@@ -36,8 +37,8 @@ Image augmented(const Image& src, Random& random) {
 
 }  // namespace
 
-Sample make_sample(const ImageSet& set, std::size_t index, std::uint64_t epoch, const Mixture& mixture, const Shape& input, bool stretch,
-                   const LoaderOptions& options) {
+Sample make_sample(const ImageSet& set, std::size_t index, std::uint64_t epoch, const Mixture& mixture,
+                   const Shape& input, bool stretch, const LoaderOptions& options) {
   const std::uint64_t key = epoch * set.size() + index;
   Image image = set.image(index);
   if (options.augment) {
@@ -92,11 +93,13 @@ struct BatchLoader::Impl {
       const std::size_t number = taken++;
       const std::uint64_t started = generation, this_epoch = epoch;
       const std::size_t begin = first + number * batch, end = std::min(begin + batch, order.size());
-      const std::vector<std::size_t> indices(order.begin() + static_cast<std::ptrdiff_t>(begin), order.begin() + static_cast<std::ptrdiff_t>(end));
+      const std::vector<std::size_t> indices(order.begin() + static_cast<std::ptrdiff_t>(begin),
+                                             order.begin() + static_cast<std::ptrdiff_t>(end));
       lock.unlock();
       Batch result;
       try {
-        for (const std::size_t index : indices) result.samples.push_back(make_sample(*set, index, this_epoch, mixture, input, stretch, options));
+        for (const std::size_t index : indices)
+          result.samples.push_back(make_sample(*set, index, this_epoch, mixture, input, stretch, options));
       } catch (...) {
         result.failure = std::current_exception();
       }
@@ -108,7 +111,9 @@ struct BatchLoader::Impl {
   }
 };
 
-BatchLoader::BatchLoader(std::shared_ptr<const ImageSet> set, const Mixture& mixture, Shape input, bool stretch, LoaderOptions options) : impl_(std::make_unique<Impl>()) {
+BatchLoader::BatchLoader(std::shared_ptr<const ImageSet> set, const Mixture& mixture, Shape input, bool stretch,
+                         LoaderOptions options)
+    : impl_(std::make_unique<Impl>()) {
   impl_->set = std::move(set);
   impl_->mixture = mixture;
   impl_->input = input;
@@ -138,7 +143,9 @@ void BatchLoader::start(std::uint64_t epoch, std::size_t batch, std::size_t posi
     for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
   }
   if (batch == 0 || position > order.size())
-    throw Error(ExitCode::kBug, "an epoch of " + std::to_string(order.size()) + " samples cannot start at " + std::to_string(position) + " in batches of " + std::to_string(batch),
+    throw Error(ExitCode::kBug,
+                "an epoch of " + std::to_string(order.size()) + " samples cannot start at " + std::to_string(position) +
+                    " in batches of " + std::to_string(batch),
                 "BatchLoader::start", "report this fault");
   const std::lock_guard lock(impl_->mutex);
   ++impl_->generation;

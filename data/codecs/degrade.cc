@@ -39,10 +39,11 @@ Image degrade(const Image& src, const std::string& family, int severity, std::ui
   const bool small = is_small(src.width, src.height);
   const ParameterValues values = parameter_values(family, severity, small);
   if (src.pixels.empty() || (src.channels != 1 && src.channels != 3))
-    throw Error(ExitCode::kData, "a picture with " + std::to_string(src.channels) + " channels or no pixels", "degradation " + family,
-                "give gray or colour pictures of at least 1 x 1 pixels");
+    throw Error(ExitCode::kData, "a picture with " + std::to_string(src.channels) + " channels or no pixels",
+                "degradation " + family, "give gray or colour pictures of at least 1 x 1 pixels");
   if (!applies_to_channels(family, src.channels))
-    throw Error(ExitCode::kUsage, "'" + family + "' has no meaning on a gray picture", "degradations", "leave it out of the families, or give colour pictures");
+    throw Error(ExitCode::kUsage, "'" + family + "' has no meaning on a gray picture", "degradations",
+                "leave it out of the families, or give colour pictures");
   if (family == "jpeg") return families::jpeg(src, values);
   if (family == "pixelate") return families::pixelate(src, values, small);
   for (const Entry& entry : kInPlace)
@@ -52,7 +53,8 @@ Image degrade(const Image& src, const std::string& family, int severity, std::ui
       entry.run(picture, values, small, random);
       return float_picture::to_image(picture);
     }
-  throw Error(ExitCode::kBug, "degradation '" + family + "' has parameters but no implementation", "data/codecs/degrade.cc", "report this fault");
+  throw Error(ExitCode::kBug, "degradation '" + family + "' has parameters but no implementation",
+              "data/codecs/degrade.cc", "report this fault");
 }
 
 }  // namespace bitpilot

@@ -15,7 +15,8 @@ std::vector<float_picture::Tap> centred_line(int length, double angle) {
   const int reach = length / 2, steps = 4 * length;
   for (int i = 0; i < steps; ++i) {
     const double t = -reach + 2.0 * reach * i / (steps - 1);
-    const int dx = static_cast<int>(std::lround(t * std::cos(angle))), dy = static_cast<int>(std::lround(t * std::sin(angle)));
+    const int dx = static_cast<int>(std::lround(t * std::cos(angle))),
+              dy = static_cast<int>(std::lround(t * std::sin(angle)));
     bool known = false;
     for (const float_picture::Tap& tap : taps) known = known || (tap.dx == dx && tap.dy == dy);
     if (!known) taps.push_back({dx, dy, 1.0F});
@@ -23,21 +24,24 @@ std::vector<float_picture::Tap> centred_line(int length, double angle) {
   return taps;
 }
 
-/// Disk; `alias_sigma` 0: edge pixels weigh by how far they lie inside, otherwise a hard disk blurred by a small Gaussian.
+/// Disk; `alias_sigma` 0: edge pixels weigh by how far they lie inside, otherwise a hard disk blurred by a small
+/// Gaussian.
 std::vector<float_picture::Tap> disk(double radius, double alias_sigma) {
   const int reach = static_cast<int>(radius + 3);
   cv::Mat kernel = cv::Mat::zeros(2 * reach + 1, 2 * reach + 1, CV_32FC1);
   for (int dy = -reach; dy <= reach; ++dy)
     for (int dx = -reach; dx <= reach; ++dx) {
       const double distance = std::sqrt(static_cast<double>(dx * dx + dy * dy));
-      const double inside = alias_sigma > 0 ? (distance <= radius ? 1.0 : 0.0) : std::min(std::max(radius + 0.5 - distance, 0.0), 1.0);
+      const double inside =
+          alias_sigma > 0 ? (distance <= radius ? 1.0 : 0.0) : std::min(std::max(radius + 0.5 - distance, 0.0), 1.0);
       kernel.at<float>(dy + reach, dx + reach) = static_cast<float>(inside);
     }
   if (alias_sigma > 0) kernel = float_picture::gaussian_blur(kernel, alias_sigma, (radius <= 8 ? 1 : 2) / alias_sigma);
   std::vector<float_picture::Tap> taps;
   for (int dy = -reach; dy <= reach; ++dy)
     for (int dx = -reach; dx <= reach; ++dx)
-      if (kernel.at<float>(dy + reach, dx + reach) > 0) taps.push_back({dx, dy, kernel.at<float>(dy + reach, dx + reach)});
+      if (kernel.at<float>(dy + reach, dx + reach) > 0)
+        taps.push_back({dx, dy, kernel.at<float>(dy + reach, dx + reach)});
   return taps;
 }
 

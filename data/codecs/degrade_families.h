@@ -6,8 +6,8 @@
 #include "runtime/core/image.h"
 #include "runtime/core/random.h"
 
-/// One function per degradation family.  `x`: CV_32F in [0, 1], degraded in place, clipped by the caller; `p`: parameters in the table's
-/// order; `small`: the small-picture column (its rules differ for some families).
+/// One function per degradation family.  `x`: CV_32F in [0, 1], degraded in place, clipped by the caller; `p`:
+/// parameters in the table's order; `small`: the small-picture column (its rules differ for some families).
 namespace bitpilot::families {
 
 void gaussian_noise(cv::Mat& x, const ParameterValues& p, bool small, Random& random);

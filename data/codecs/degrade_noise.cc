@@ -9,7 +9,8 @@
 namespace bitpilot::families {
 namespace {
 
-/// Cumulative Poisson distributions for the 256 grey levels at one photon count: a draw is one search instead of a loop over photons.
+/// Cumulative Poisson distributions for the 256 grey levels at one photon count: a draw is one search instead of a loop
+/// over photons.
 class PoissonTable {
  public:
   explicit PoissonTable(double photons) {
@@ -63,7 +64,8 @@ void shot_noise(cv::Mat& x, const ParameterValues& p, bool, Random& random) {
   const PoissonTable& table = poisson_table(p[0]);
   float* v = x.ptr<float>();
   for (std::size_t i = 0; i < values(x); ++i)
-    v[i] = static_cast<float>(table.draw(static_cast<int>(v[i] * 255.0F + 0.5F), random.uniform())) / static_cast<float>(p[0]);
+    v[i] = static_cast<float>(table.draw(static_cast<int>(v[i] * 255.0F + 0.5F), random.uniform())) /
+           static_cast<float>(p[0]);
 }
 
 void impulse(cv::Mat& x, const ParameterValues& p, bool, Random& random) {

@@ -15,10 +15,12 @@ void elastic(cv::Mat& x, const ParameterValues& p, bool, Random& random) {
   const double alpha = p[0] * size, sigma = p[1] * size, affine = p[2] * size;
   const auto third = static_cast<float>(std::floor(size / 3));
   const cv::Point2f centre(static_cast<float>(x.cols / 2), static_cast<float>(x.rows / 2));
-  const cv::Point2f from[3] = {centre + cv::Point2f(third, third), centre + cv::Point2f(third, -third), centre - cv::Point2f(third, third)};
+  const cv::Point2f from[3] = {centre + cv::Point2f(third, third), centre + cv::Point2f(third, -third),
+                               centre - cv::Point2f(third, third)};
   cv::Point2f to[3];
   for (int i = 0; i < 3; ++i) {
-    const auto dx = static_cast<float>(random.uniform(-affine, affine)), dy = static_cast<float>(random.uniform(-affine, affine));
+    const auto dx = static_cast<float>(random.uniform(-affine, affine)),
+               dy = static_cast<float>(random.uniform(-affine, affine));
     to[i] = from[i] + cv::Point2f(dx, dy);
   }
   cv::Mat moved;
@@ -49,15 +51,19 @@ Image jpeg(const Image& src, const ParameterValues& p) {
 }
 
 Image pixelate(const Image& src, const ParameterValues& p, bool small) {
-  const auto coarse = [&](int size) { return std::max(1, small ? static_cast<int>(std::lround(size * p[0])) : static_cast<int>(size * p[0])); };
+  const auto coarse = [&](int size) {
+    return std::max(1, small ? static_cast<int>(std::lround(size * p[0])) : static_cast<int>(size * p[0]));
+  };
   const Image blocks = resize(src.view(), coarse(src.height), coarse(src.width));
   Image dst(src.height, src.width, src.channels);
   const auto channels = static_cast<std::size_t>(src.channels);
   std::uint8_t* out = dst.pixels.data();
   for (int y = 0; y < src.height; ++y) {
-    const std::uint8_t* row = blocks.view().row(static_cast<int>(static_cast<std::int64_t>(y) * blocks.height / src.height));
+    const std::uint8_t* row =
+        blocks.view().row(static_cast<int>(static_cast<std::int64_t>(y) * blocks.height / src.height));
     for (int x = 0; x < src.width; ++x, out += channels)
-      std::copy_n(row + static_cast<std::size_t>(static_cast<std::int64_t>(x) * blocks.width / src.width) * channels, channels, out);
+      std::copy_n(row + static_cast<std::size_t>(static_cast<std::int64_t>(x) * blocks.width / src.width) * channels,
+                  channels, out);
   }
   return dst;
 }

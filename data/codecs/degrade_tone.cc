@@ -4,8 +4,8 @@
 
 namespace bitpilot::families {
 
-/// Small pictures: all values scaled by the factor and shifted by one random offset that keeps them in range.  Large ones: about the mean
-/// of each channel.
+/// Small pictures: all values scaled by the factor and shifted by one random offset that keeps them in range.  Large
+/// ones: about the mean of each channel.
 void contrast(cv::Mat& x, const ParameterValues& p, bool small, Random& random) {
   const auto factor = static_cast<float>(p[0]);
   float* v = x.ptr<float>();
@@ -36,7 +36,8 @@ void brightness(cv::Mat& x, const ParameterValues& p, bool small, Random& random
   }
 }
 
-/// HSV's saturation S becomes clip(S * factor + shift) at constant hue and value: V - (V - rgb) * S' / S; gray pixels have hue 0 (red).
+/// HSV's saturation S becomes clip(S * factor + shift) at constant hue and value: V - (V - rgb) * S' / S; gray pixels
+/// have hue 0 (red).
 void saturate(cv::Mat& x, const ParameterValues& p, bool, Random&) {
   float* v = x.ptr<float>();
   for (std::size_t i = 0; i < x.total(); ++i, v += 3) {

@@ -11,7 +11,8 @@ namespace {
 
 constexpr double kPi = 3.141592653589793;
 
-/// Diamond-square height map in [0, 1], side x side (a power of two), wrapping around; the roughness is divided by `decay` each level.
+/// Diamond-square height map in [0, 1], side x side (a power of two), wrapping around; the roughness is divided by
+/// `decay` each level.
 std::vector<float> height_map(int side, double decay, Random& random) {
   const auto at = [side](int y, int x) {
     const int mask = side - 1;
@@ -24,17 +25,23 @@ std::vector<float> height_map(int side, double decay, Random& random) {
     const auto noise = [&] { return roughness * random.uniform(-roughness, roughness); };
     for (int y = 0; y < side; y += step)
       for (int x = 0; x < side; x += step)
-        map[at(y + half, x + half)] = (map[at(y, x)] + map[at(y + step, x)] + map[at(y, x + step)] + map[at(y + step, x + step)]) / 4 + noise();
+        map[at(y + half, x + half)] =
+            (map[at(y, x)] + map[at(y + step, x)] + map[at(y, x + step)] + map[at(y + step, x + step)]) / 4 + noise();
     for (int y = 0; y < side; y += step)
       for (int x = 0; x < side; x += step) {
-        map[at(y, x + half)] = (map[at(y, x)] + map[at(y, x + step)] + map[at(y + half, x + half)] + map[at(y - half, x + half)]) / 4 + noise();
-        map[at(y + half, x)] = (map[at(y, x)] + map[at(y + step, x)] + map[at(y + half, x + half)] + map[at(y + half, x - half)]) / 4 + noise();
+        map[at(y, x + half)] =
+            (map[at(y, x)] + map[at(y, x + step)] + map[at(y + half, x + half)] + map[at(y - half, x + half)]) / 4 +
+            noise();
+        map[at(y + half, x)] =
+            (map[at(y, x)] + map[at(y + step, x)] + map[at(y + half, x + half)] + map[at(y + half, x - half)]) / 4 +
+            noise();
       }
   }
   const auto [lowest, highest] = std::minmax_element(map.begin(), map.end());
   const double low = *lowest, span = std::max(*highest - low, 1e-12);
   std::vector<float> scaled(map.size());
-  std::transform(map.begin(), map.end(), scaled.begin(), [&](double v) { return static_cast<float>((v - low) / span); });
+  std::transform(map.begin(), map.end(), scaled.begin(),
+                 [&](double v) { return static_cast<float>((v - low) / span); });
   return scaled;
 }
 
@@ -75,7 +82,8 @@ void fog(cv::Mat& x, const ParameterValues& p, bool, Random& random) {
   const auto strength = static_cast<float>(p[0]);
   const int channels = x.channels(), line = x.cols * channels;
   float brightest = 0;
-  for (int y = 0; y < x.rows; ++y) brightest = std::max(brightest, *std::max_element(x.ptr<float>(y), x.ptr<float>(y) + line));
+  for (int y = 0; y < x.rows; ++y)
+    brightest = std::max(brightest, *std::max_element(x.ptr<float>(y), x.ptr<float>(y) + line));
   const float scale = brightest / (brightest + strength);
   for (int y = 0; y < x.rows; ++y) {
     float* v = x.ptr<float>(y);
@@ -89,7 +97,8 @@ void snow(cv::Mat& x, const ParameterValues& p, bool, Random& random) {
   const auto threshold = static_cast<float>(p[3]);
   float* flakes = layer.ptr<float>();
   for (std::size_t i = 0; i < layer.total(); ++i) flakes[i] = flakes[i] < threshold ? 0.0F : std::min(flakes[i], 1.0F);
-  layer = float_picture::one_sided_motion(layer, 2 * static_cast<int>(p[4]) + 1, p[5], random.uniform(-0.75 * kPi, -0.25 * kPi));
+  layer = float_picture::one_sided_motion(layer, 2 * static_cast<int>(p[4]) + 1, p[5],
+                                          random.uniform(-0.75 * kPi, -0.25 * kPi));
   const cv::Mat luma = float_picture::gray(x);
   const auto mix = static_cast<float>(p[6]);
   const int channels = x.channels();
@@ -109,7 +118,8 @@ void spatter(cv::Mat& x, const ParameterValues& p, bool, Random& random) {
   float* drops = layer.ptr<float>();
   for (std::size_t i = 0; i < layer.total(); ++i) drops[i] = drops[i] < threshold ? 0.0F : (mud ? 1.0F : drops[i]);
   const int channels = x.channels();
-  const std::array<float, 3> colour = mud ? colour_for(channels, 63 / 255.0F, 42 / 255.0F, 20 / 255.0F) : colour_for(channels, 175 / 255.0F, 238 / 255.0F, 238 / 255.0F);
+  const std::array<float, 3> colour = mud ? colour_for(channels, 63 / 255.0F, 42 / 255.0F, 20 / 255.0F)
+                                          : colour_for(channels, 175 / 255.0F, 238 / 255.0F, 238 / 255.0F);
   cv::Mat mask;
   if (mud) {
     mask = float_picture::gaussian_blur(layer, p[4]);

@@ -56,7 +56,8 @@ cv::Mat gaussian_blur(const cv::Mat& src, double sigma, double truncate) {
   cv::Mat dst = cv::Mat::zeros(src.size(), src.type());
   for (int y = 0; y < src.rows; ++y)
     for (int i = -radius; i <= radius; ++i)
-      add_scaled(dst.ptr<float>(y), across.ptr<float>(std::clamp(y + i, 0, src.rows - 1)), kernel[static_cast<std::size_t>(i + radius)], line);
+      add_scaled(dst.ptr<float>(y), across.ptr<float>(std::clamp(y + i, 0, src.rows - 1)),
+                 kernel[static_cast<std::size_t>(i + radius)], line);
   return dst;
 }
 
@@ -74,7 +75,8 @@ cv::Mat convolve(const cv::Mat& src, std::vector<Tap> taps) {
   for (const Tap& tap : taps) {
     const auto weight = static_cast<float>(tap.weight / total);
     for (int y = 0; y < src.rows; ++y)
-      add_scaled(dst.ptr<float>(y), padded.ptr<float>(y + rows + tap.dy) + (columns + tap.dx) * channels, weight, src.cols * channels);
+      add_scaled(dst.ptr<float>(y), padded.ptr<float>(y + rows + tap.dy) + (columns + tap.dx) * channels, weight,
+                 src.cols * channels);
   }
   return dst;
 }
@@ -82,7 +84,8 @@ cv::Mat convolve(const cv::Mat& src, std::vector<Tap> taps) {
 cv::Mat one_sided_motion(const cv::Mat& src, int length, double sigma, double angle) {
   std::vector<Tap> taps;
   for (int i = 0; i < length; ++i)
-    taps.push_back({static_cast<int>(std::lround(i * std::cos(angle))), static_cast<int>(std::lround(i * std::sin(angle))),
+    taps.push_back({static_cast<int>(std::lround(i * std::cos(angle))),
+                    static_cast<int>(std::lround(i * std::sin(angle))),
                     static_cast<float>(std::exp(-0.5 * i * i / (sigma * sigma)))});
   return convolve(src, std::move(taps));
 }
@@ -135,14 +138,31 @@ double normal(Random& random) {
   const double u = random.uniform() + 0x1.0p-54;  // never 0 or 1
   if (u >= kTail && u <= 1 - kTail) {
     const double q = u - 0.5, r = q * q;
-    return (((((-3.969683028665376e+01 * r + 2.209460984245205e+02) * r - 2.759285104469687e+02) * r + 1.383577518672690e+02) * r - 3.066479806614716e+01) * r +
-            2.506628277459239e+00) * q /
-           (((((-5.447609879822406e+01 * r + 1.615858368580409e+02) * r - 1.556989798598866e+02) * r + 6.680131188771972e+01) * r - 1.328068155288572e+01) * r + 1);
+    return (((((-3.969683028665376e+01 * r + 2.209460984245205e+02) * r - 2.759285104469687e+02) * r +
+              1.383577518672690e+02) *
+                 r -
+             3.066479806614716e+01) *
+                r +
+            2.506628277459239e+00) *
+           q /
+           (((((-5.447609879822406e+01 * r + 1.615858368580409e+02) * r - 1.556989798598866e+02) * r +
+              6.680131188771972e+01) *
+                 r -
+             1.328068155288572e+01) *
+                r +
+            1);
   }
   const double q = std::sqrt(-2 * std::log(u < 0.5 ? u : 1 - u));
-  const double tail = (((((-7.784894002430293e-03 * q - 3.223964580411365e-01) * q - 2.400758277161838e+00) * q - 2.549732539343734e+00) * q +
-                        4.374664141464968e+00) * q + 2.938163982698783e+00) /
-                      ((((7.784695709041462e-03 * q + 3.224671290700398e-01) * q + 2.445134137142996e+00) * q + 3.754408661907416e+00) * q + 1);
+  const double tail =
+      (((((-7.784894002430293e-03 * q - 3.223964580411365e-01) * q - 2.400758277161838e+00) * q -
+         2.549732539343734e+00) *
+            q +
+        4.374664141464968e+00) *
+           q +
+       2.938163982698783e+00) /
+      ((((7.784695709041462e-03 * q + 3.224671290700398e-01) * q + 2.445134137142996e+00) * q + 3.754408661907416e+00) *
+           q +
+       1);
   return u < 0.5 ? tail : -tail;
 }
 
