@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# README.md says what is true: its tables are those of experiments/results, its commands and flags exist, its paths too.
+set -euo pipefail
+source_dir=${BITPILOT_SOURCE:-$(cd "$(dirname "$0")/.." && pwd)}
+bitpilot=${BITPILOT_BIN:?the folder of the built programs}/bitpilot
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+fail() { echo "readme: $*"; exit 1; }
+
+expect_exit() {  # expect_exit CODE COMMAND…
+  local status=0
+  "${@:2}" >"$scratch/log" 2>&1 || status=$?
+  [ "$status" -eq "$1" ] || { cat "$scratch/log"; fail "${*:2} exits with $status, not $1"; }
+}
+
+# The table writer itself, on two seeds of one row.
+mkdir -p "$scratch/experiments/results/a" "$scratch/docs"
+record() { printf '{"experiment":"e","method":"policy","seed":%s,"metrics":{"accuracy":%s,"bops":{"mean":5e6},"latency_ms":{"mean":2}}}' "$1" "$2"; }
+record 1 0.90 >"$scratch/experiments/results/a/one.json"
+record 2 0.92 >"$scratch/experiments/results/a/two.json"
+columns='{"title":"accuracy","value":"metrics.accuracy","unit":"percent"},{"title":"MBOPs","value":"metrics.bops.mean","unit":"mbops"}'
+tables() { printf '{"tables":[{"name":"t","rows":[{"label":"policy","where":{"method":"policy"}},{"label":"none","where":{"method":"x"}}],"columns":[%s]}]}' "$1"; }
+tables "$columns,{\"title\":\"ms\",\"value\":\"metrics.latency_ms.mean\",\"unit\":\"ms\"}" >"$scratch/docs/tables.json"
+printf 'text\n<!-- table t -->\nold\n<!-- end of table -->\nmore\n' >"$scratch/README.md"
+write=("$source_dir/scripts/readme_tables" --root "$scratch")
+expect_exit 5 "${write[@]}" --check
+expect_exit 0 "${write[@]}"
+expect_exit 0 "${write[@]}" --check
+grep -qF '| policy | 91.00 ± 1.41 % | 5.0 ± 0.0 | 2.000 ± 0.000 | 2 |' "$scratch/README.md" ||
+  { cat "$scratch/README.md"; fail "the table of two seeds is wrong"; }
+if grep -q 'none' "$scratch/README.md"; then fail "a row without records is shown"; fi
+record 2 0.93 >"$scratch/experiments/results/a/two.json"
+expect_exit 5 "${write[@]}" --check
+record 1 0.93 >"$scratch/experiments/results/a/two.json"
+expect_exit 3 "${write[@]}" --check # two records of one seed
+record 2 0.92 >"$scratch/experiments/results/a/two.json"
+tables "$columns" >"$scratch/docs/tables.json"
+expect_exit 3 "${write[@]}" --check # BOPs without milliseconds
+rm -r "$scratch/experiments/results"
+tables '{"title":"accuracy","value":"metrics.accuracy","unit":"percent"}' >"$scratch/docs/tables.json"
+expect_exit 0 "${write[@]}"
+grep -q '^No results yet' "$scratch/README.md" || fail "a table without results does not say so"
+
+# The real README.
+expect_exit 0 "$source_dir/scripts/readme_tables" --check
+
+cd "$source_dir"
+# Commands in its code blocks, continued lines joined: `bitpilot COMMAND … --flag …`.
+awk '/^```/ { block = !block; next } block' README.md | sed -e ':join' -e '/\\$/{N;s/\\\n//;bjoin' -e '}' |
+  sed -n 's|^ *\(\$ \)\{0,1\}\(build/release/bin/\)\{0,1\}bitpilot  *||p' >"$scratch/commands"
+[ -s "$scratch/commands" ] || fail "README.md shows no bitpilot command"
+"$bitpilot" --help >"$scratch/help"
+while read -r command arguments; do
+  case $command in --*) continue ;; esac
+  grep -qE "^  $command " "$scratch/help" || {
+    case $command:${BITPILOT_TRAINING:-ON} in
+      train:OFF | search:OFF | export:OFF) continue ;;
+    esac
+    fail "README.md shows \`bitpilot $command\`, which bitpilot --help does not list"
+  }
+  "$bitpilot" "$command" --help >"$scratch/flags"
+  for flag in $(grep -oE '(^|[ [])--[a-z][a-z-]*' <<<"$arguments" | tr -d ' [' | sort -u); do
+    grep -qE -- "$flag([^a-z-]|$)" "$scratch/flags" || fail "README.md shows \`bitpilot $command $flag\`, which its --help does not list"
+  done
+done <"$scratch/commands"
+
+# Paths in backticks that look like ours exist.
+# shellcheck disable=SC2016  # the backticks are meant as they stand
+grep -oE '`(scripts|runtime|data|quant|env|policy|experiments|tests|docs)/[A-Za-z0-9_./-]+`' README.md | tr -d '`' | sort -u >"$scratch/paths"
+while read -r path; do
+  [ -e "$path" ] || fail "README.md names $path, which does not exist"
+done <"$scratch/paths"
+echo "readme: tables, commands, flags and paths are true"
