@@ -11,11 +11,11 @@ allowed() {
   local floor='runtime/core/' pixels='opencv2/(core|imgproc)' json='nlohmann/'
   local engine="runtime/(core|format|kernels|engine)/|runtime/[a-z_]+\.h|data/[a-z_]+\.h"
   local quant="quant/|data/|runtime/(core|format)/" torch='(torch|ATen|c10)/'
-  local env="env/|$quant|runtime/engine/|runtime/(policy_head|adaptive)\.h"
+  local env="env/|$quant|runtime/engine/|runtime/[a-z_]+\.h"
   case $1 in
     runtime/core/*)            echo "$floor" "$json" ;;
     data/codecs/*)             echo "data/|$floor" "$json|$pixels|opencv2/imgcodecs|zlib\.h" ;;
-    data/*)                    echo "data/[a-z_0-9]+\.h|$floor" "$json|$pixels|zlib\.h" ;;
+    data/*)                    echo "data/[a-z_0-9]+\.(h|inc)|$floor" "$json|$pixels|zlib\.h" ;;
     runtime/format/*)          echo "$floor|runtime/format/" "$json" ;;
     runtime/kernels/*)         echo "$floor|runtime/kernels/" "$json" ;;
     runtime/engine/*)          echo "$engine" "$json|$pixels" ;;
