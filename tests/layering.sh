@@ -71,7 +71,7 @@ check_length() {
 
 # Paths of one machine and debris of editing.  Written in pieces, so that this file does not trip over itself.
 check_words() {
-  local words="/wor""k/|/ro""ot/|/ho""me/[a-z]|TO""DO|FIX""ME|X""XX|<<<""<<<<|>>>"">>>>"
+  local words="/wor""k/|/ro""ot/|/ho""me/[a-z]|TO""DO|FIX""ME|\bX""XX\b|<<<""<<<<|>>>"">>>>"
   grep -InE "$words" "$@" | sed 's/$/   <- does not belong in the tree/' || true
 }
 
