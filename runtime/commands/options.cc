@@ -50,8 +50,9 @@ std::string wrapped(const std::string& text, std::size_t indent, std::size_t wid
 
 }  // namespace
 
-Options::Options(std::string command, std::string summary) : command_(std::move(command)), summary_(std::move(summary)) {
-  text("config", "FILE", config_, "JSON object with the same names; the command line wins");
+Options::Options(std::string command, std::string summary, bool own_config)
+    : command_(std::move(command)), summary_(std::move(summary)), own_config_(own_config) {
+  if (!own_config) text("config", "FILE", config_, "JSON object with the same names; the command line wins");
 }
 
 Options::Option& Options::add(const std::string& name, const std::string& placeholder, const std::string& help) {
@@ -218,7 +219,7 @@ bool Options::parse(const std::vector<std::string>& args) {
   std::vector<std::pair<Option*, std::string>> values;
   read_command_line(args, values);
   for (const auto& [option, value] : values) {
-    if (option->name == "config") read_config(value);
+    if (option->name == "config" && !own_config_) read_config(value);
   }
   for (const auto& [option, value] : values) {
     if (option->from_file && option->clear) option->clear();
@@ -253,9 +254,9 @@ std::string Options::help() const {
     table += "  " + name + std::string(column - name.size() - 2, ' ') + wrapped(text, column, 118) + "\n";
   };
   for (const Option& option : options_) {
-    if (option.name != "config") row(head(option), option.help + (option.repeatable ? " (repeatable)" : ""));
+    if (own_config_ || option.name != "config") row(head(option), option.help + (option.repeatable ? " (repeatable)" : ""));
   }
-  row(head(options_.front()), options_.front().help);
+  if (!own_config_) row(head(options_.front()), options_.front().help);
   row("--help", "this text");
   return "bitpilot " + command_ + ": " + summary_ + "\n" + usage + " [flags]\n\n" + table + (remark_.empty() ? "" : "\n" + remark_);
 }

@@ -20,7 +20,8 @@ namespace bitpilot {
 /// Targets must outlive the Options and keep their defaults when a flag is not given.
 class Options {
  public:
-  Options(std::string command, std::string summary);
+  /// `own_config`: the command reads --config itself (train: a recipe); it must then declare that flag.
+  Options(std::string command, std::string summary, bool own_config = false);
 
   Options& flag(const std::string& name, bool& target, const std::string& help);
   Options& text(const std::string& name, const std::string& placeholder, std::string& target, const std::string& help);
@@ -55,6 +56,7 @@ class Options {
     bool from_file = false;
   };
   std::string command_, summary_, remark_, config_;
+  bool own_config_ = false;
   std::vector<Option> options_;
 
   Option& add(const std::string& name, const std::string& placeholder, const std::string& help);

@@ -85,6 +85,11 @@ void Progress::update(std::uint64_t done, const std::string& note) {
   put(bar ? "\r" + text + "\x1b[K" : text + "\n");
 }
 
+void Progress::say(const std::string& message) {
+  const bool over_bar = style_ == Style::kBar && printed_ && !finished_;
+  put((over_bar ? "\r\x1b[K" : "") + message + "\n");
+}
+
 void Progress::finish(const std::string& note) {
   if (style_ == Style::kSilent || finished_) return;
   finished_ = true;

@@ -22,6 +22,8 @@ class Progress {
 
   /// `done` of `total`; `note` stands behind ("loss 0.41").  Prints when it is time to.
   void update(std::uint64_t done, const std::string& note = "");
+  /// A message of its own line, whatever the style: it does not mix with the bar.
+  void say(const std::string& message);
   /// The last line: what was done in how long.  Later calls do nothing.
   void finish(const std::string& note = "");
 

@@ -19,7 +19,7 @@ class PictureSource : public Source {
   SourceEvent next() override;
   bool live() const override { return false; }
   const std::string& name() const override { return name_; }
-  std::size_t size() const { return paths_.size(); }
+  std::uint64_t size() const override { return paths_.size(); }
 
  private:
   SourceEvent skip(const std::string& why);

@@ -48,6 +48,8 @@ class Source {
   virtual bool live() const = 0;
   /// How it is named in records and messages: without credentials.
   virtual const std::string& name() const = 0;
+  /// Pictures in all, 0 if unknown.
+  virtual std::uint64_t size() const { return 0; }
 };
 
 enum class SourceKind { kPictures, kVideo, kCamera, kRtsp, kHttp };

@@ -1,0 +1,50 @@
+#include "runtime/commands/budget.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "runtime/core/error.h"
+
+namespace bitpilot {
+
+double lambda_for(const std::vector<BudgetPoint>& table, double relative) {
+  if (table.empty()) throw Error(ExitCode::kBug, "the budget table is empty", "lambda_for", "call read_budget first");
+  // Ascending lambda; the cost falls with it, up to noise: the first place where it falls to `relative` counts.
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    if (table[i].relative > relative) continue;
+    if (i == 0) return table[0].lambda;
+    const BudgetPoint &left = table[i - 1], &right = table[i];
+    const double share = (left.relative - relative) / (left.relative - right.relative);
+    return left.lambda + share * (right.lambda - left.lambda);
+  }
+  return table.back().lambda;
+}
+
+double read_budget(const std::string& text, const ModelData& model) {
+  double budget = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), budget);
+  if (error != std::errc() || end != text.data() + text.size() || !(budget > 0 && budget <= 1)) {
+    throw Error(ExitCode::kUsage, "--budget takes a mean relative cost above 0 and up to 1, not \"" + text + "\"", "bitpilot",
+                "1 is the cost of uniform 8 bits; give --budget 0.15, say");
+  }
+  if (model.budget.empty()) {
+    throw Error(ExitCode::kUsage, "this model has no table from budgets to lambda", "--budget", "give --bits, or a model with a policy");
+  }
+  return budget;
+}
+
+BudgetIntegrator::BudgetIntegrator(std::vector<BudgetPoint> table, double budget) : table_(std::move(table)), budget_(budget) {}
+
+double BudgetIntegrator::lambda(std::uint64_t number) const {
+  const double correction = number < InOrder::kWindow ? 0.0 : after_[(number - InOrder::kWindow) % after_.size()];
+  return lambda_for(table_, budget_ + correction);
+}
+
+void BudgetIntegrator::add(std::uint64_t number, double relative) {
+  correction_ = std::clamp(correction_ + (budget_ - relative) / kFrames, -budget_ / 2, budget_ / 2);
+  after_[number % after_.size()] = correction_;
+}
+
+void BudgetIntegrator::pass(std::uint64_t number) { after_[number % after_.size()] = correction_; }
+
+}  // namespace bitpilot

@@ -1,0 +1,74 @@
+#include "runtime/commands/budget.h"
+
+#include <cmath>
+
+#include <doctest/doctest.h>
+
+using bitpilot::BudgetIntegrator;
+using bitpilot::BudgetPoint;
+using bitpilot::InOrder;
+using bitpilot::lambda_for;
+
+namespace {
+
+const std::vector<BudgetPoint> kTable{{0, 0.9}, {1, 0.5}, {3, 0.1}};
+
+/// Cost of a stream that is `factor` times as dear as validation was.
+double cost_at(double lambda, double factor) {
+  const double relative = lambda < 1 ? 0.9 - 0.4 * lambda : 0.5 - 0.2 * (lambda - 1);
+  return factor * relative;
+}
+
+}  // namespace
+
+TEST_CASE("commands/budget: lambda lies on the table's lines and at its ends outside of it") {
+  CHECK(lambda_for(kTable, 0.5) == doctest::Approx(1));
+  CHECK(lambda_for(kTable, 0.7) == doctest::Approx(0.5));
+  CHECK(lambda_for(kTable, 0.2) == doctest::Approx(2.5));
+  CHECK(lambda_for(kTable, 1.0) == doctest::Approx(0));
+  CHECK(lambda_for(kTable, 0.01) == doctest::Approx(3));
+}
+
+TEST_CASE("commands/budget: a budget is above 0 and at most 1") {
+  bitpilot::ModelData model;
+  model.budget = kTable;
+  CHECK(bitpilot::read_budget("0.25", model) == 0.25);
+  for (const char* wrong : {"0", "-0.1", "1.01", "2.5ms", "", "nan"}) {
+    INFO(wrong);
+    CHECK_THROWS(bitpilot::read_budget(wrong, model));
+  }
+  model.budget.clear();
+  CHECK_THROWS(bitpilot::read_budget("0.25", model));
+}
+
+TEST_CASE("commands/budget: the integrator holds the mean cost of a stream that differs from validation") {
+  for (const double factor : {0.8, 1.0, 1.3}) {
+    BudgetIntegrator integrator(kTable, 0.4);
+    double last = 0;
+    for (std::uint64_t n = 0; n < 6000; ++n) {
+      last = cost_at(integrator.lambda(n), factor);
+      integrator.add(n, last);
+    }
+    INFO(factor);
+    CHECK(last == doctest::Approx(0.4).epsilon(0.01));
+  }
+}
+
+TEST_CASE("commands/budget: the correction is bounded, so an impossible budget is left again at once") {
+  BudgetIntegrator integrator(kTable, 0.4);
+  std::uint64_t n = 0;
+  for (; n < 5000; ++n) integrator.add(n, 1.0);
+  CHECK(integrator.lambda(n) == doctest::Approx(lambda_for(kTable, 0.2)));
+}
+
+TEST_CASE("commands/budget: pictures under way change nothing") {
+  BudgetIntegrator few(kTable, 0.4), many(kTable, 0.4);
+  for (std::uint64_t n = 0; n < 100; ++n) {
+    few.add(n, 0.3 + 0.001 * static_cast<double>(n % 13));
+    many.add(n, 0.3 + 0.001 * static_cast<double>(n % 13));
+  }
+  for (std::uint64_t n = 100; n < 100 + InOrder::kWindow - 1; ++n) many.add(n, 0.9);
+  CHECK(few.lambda(100) == many.lambda(100));
+  many.pass(100 + InOrder::kWindow - 1);
+  CHECK(few.lambda(100 + InOrder::kWindow - 1) == many.lambda(100 + InOrder::kWindow - 1));
+}
