@@ -121,6 +121,10 @@ void check_anchors(const ModelData& model, const Checker& check) {
       check_calibration(anchor.layers[i], anchor.config[i], network.layer(l), l == 0, check, layer_place);
     }
   }
+  // One stem serves every configuration: it runs before the configuration is known.
+  for (const Anchor& anchor : model.anchors)
+    check(anchor.layers.front() == model.anchors.front().layers.front(), "anchors calibrate the stem differently",
+          "anchor " + anchor.name);
   check(static_cast<int>(model.carries.size()) == network.layer_count(), "carries of another number of layers");
   for (const Carry& carry : model.carries)
     check(positive(carry.step) && carry.zero_point >= 0 && carry.zero_point <= 255,

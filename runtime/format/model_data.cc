@@ -9,7 +9,7 @@
 namespace bitpilot {
 namespace {
 
-constexpr std::int64_t kAccumulatorLimit = std::int64_t{1} << 31;
+constexpr std::int64_t kAccumulatorLimit = std::int64_t{1} << 31;  // of |acc| + |bias|
 
 /// 2^(sixty_fourths / 64) by square roots and products alone, which IEEE 754 rounds the same everywhere; exp2 differs
 /// between machines.
@@ -57,6 +57,27 @@ void fold_codes(const LayerWeights& weights, const Node& node, int in, FoldedLay
       folded.codes.push_back(static_cast<std::int8_t>(narrow.code(weights.codes[o * filter + i])));
 }
 
+/// Steps, multipliers and biases of the active filters.
+void fold_calibration(const LayerWeights& weights, const CalibrationChoice& choice, int pixels, FoldedLayer& folded,
+                      const std::string& where) {
+  const LayerCalibration& calibration = *choice.calibration;
+  const int finer = folded.activation_bits - choice.bits.activation;  // octaves by which the activation codes are finer
+  const int unit = finer + folded.weight_bits - choice.bits.weight;   // octaves by which the accumulator's unit is
+  folded.input_step = std::ldexp(calibration.input_step, -finer);
+  folded.input_zero_point = std::min(static_cast<int>(integer::rne(std::ldexp(calibration.input_zero_point, finer))),
+                                     integer::unsigned_highest(folded.activation_bits));
+  const double common = static_cast<double>(folded.input_step) *
+                        std::ldexp(1.0, weights.stored_bits - folded.weight_bits) *
+                        static_cast<double>(calibration.gain) / pixels;
+  for (std::size_t o = 0; o < static_cast<std::size_t>(folded.active_out); ++o) {
+    folded.multiplier.push_back(common * static_cast<double>(weights.channel_scale[o]) *
+                                octaves(calibration.channel_gain[o]));
+    const double bias = integer::rne(std::ldexp(calibration.offset[o], calibration.offset_shift + unit));
+    if (!(std::abs(bias) < kAccumulatorLimit)) refuse("an offset overflows 32 bits", where);
+    folded.bias.push_back(static_cast<std::int32_t>(bias));
+  }
+}
+
 /// |acc| and every partial sum of it stay below this, plus |bias|.
 void check_accumulator(const FoldedLayer& folded, int pixels, const std::string& where) {
   const int highest = integer::unsigned_highest(folded.activation_bits);
@@ -86,7 +107,7 @@ int find_anchor(const ModelData& model, const BitConfig& config) {
 CalibrationChoice choose_calibration(const ModelData& model, const BitConfig& config, int layer) {
   const auto l = static_cast<std::size_t>(layer);
   if (const int exact = find_anchor(model, config); exact >= 0)
-    return {&model.anchors[static_cast<std::size_t>(exact)].layers[l], true};
+    return {&model.anchors[static_cast<std::size_t>(exact)].layers[l], config[l], true};
   const Anchor* best = nullptr;
   double best_distance = 0;
   for (const Anchor& anchor : model.anchors) {
@@ -96,14 +117,14 @@ CalibrationChoice choose_calibration(const ModelData& model, const BitConfig& co
     best_distance = now;
   }
   if (best == nullptr) refuse("a model without anchors", model.network.name);
-  return {&best->layers[l], false};
+  return {&best->layers[l], best->config[l], false};
 }
 
 FoldedLayer fold_layer(const ModelData& model, const BitConfig& config, int layer) {
   const auto l = static_cast<std::size_t>(layer);
   const Node& node = model.network.layer(layer);
   const LayerWeights& weights = model.weights[l];
-  const LayerCalibration& calibration = *choose_calibration(model, config, layer).calibration;
+  const CalibrationChoice choice = choose_calibration(model, config, layer);
   FoldedLayer folded;
   folded.weight_bits = config[l].weight;
   folded.activation_bits = config[l].activation;
@@ -111,29 +132,14 @@ FoldedLayer fold_layer(const ModelData& model, const BitConfig& config, int laye
   folded.active_out =
       model.network.fixed(layer) ? node.shape.channels : model.network.active_out(layer, config, model.space);
   folded.active_in = model.network.active_in(layer, config, model.space);
-  folded.input_step = calibration.input_step;
-  folded.input_zero_point = calibration.input_zero_point;
-  if (folded.weight_bits > weights.stored_bits ||
-      (weights.stored_bits < 8 && folded.weight_bits != weights.stored_bits))
+  const bool packed = weights.stored_bits < 8;
+  if (folded.weight_bits > weights.stored_bits || (packed && folded.weight_bits != weights.stored_bits))
     refuse("weights stored at " + std::to_string(weights.stored_bits) + " bits cannot run at " +
                std::to_string(folded.weight_bits),
            node.name);
-  if (folded.input_zero_point > integer::unsigned_highest(folded.activation_bits))
-    refuse("a zero point outside the activation codes", node.name);
   fold_codes(weights, node, model.network.in_channels(layer), folded);
-
   const int pixels = pooled_pixels(model.network, node);
-  const double common = static_cast<double>(calibration.input_step) *
-                        std::ldexp(1.0, weights.stored_bits - folded.weight_bits) *
-                        static_cast<double>(calibration.gain) / pixels;
-  for (std::size_t o = 0; o < static_cast<std::size_t>(folded.active_out); ++o) {
-    folded.multiplier.push_back(common * static_cast<double>(weights.channel_scale[o]) *
-                                octaves(calibration.channel_gain[o]));
-    const std::int64_t bias =
-        static_cast<std::int64_t>(calibration.offset[o]) * (std::int64_t{1} << calibration.offset_shift);
-    if (std::abs(bias) >= kAccumulatorLimit) refuse("an offset overflows 32 bits", node.name);
-    folded.bias.push_back(static_cast<std::int32_t>(bias));
-  }
+  fold_calibration(weights, choice, pixels, folded, node.name);
   check_accumulator(folded, pixels, node.name);
   return folded;
 }

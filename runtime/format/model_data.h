@@ -32,13 +32,14 @@ struct LayerCalibration {
   std::vector<std::int8_t> channel_gain;  ///< [out], in 1/64 octaves
   std::vector<std::int16_t> offset;       ///< [out]
   int offset_shift = 0;                   ///< 0..24
+  bool operator==(const LayerCalibration&) const = default;
 };
 
 /// A configuration that was trained and calibrated as such.
 struct Anchor {
   std::string name;  ///< "u2", "full8", "half2", "path3"
   BitConfig config;
-  std::vector<LayerCalibration> layers;  ///< one per weight layer
+  std::vector<LayerCalibration> layers;  ///< one per weight layer; the stem's is the same in all anchors
   float temperature = 1;                 ///< of the class scores, from validation
 };
 
@@ -46,6 +47,7 @@ struct Anchor {
 struct Carry {
   float step = 1;
   int zero_point = 0;  ///< 0 behind a ReLU, else 128
+  bool operator==(const Carry&) const = default;
 };
 
 struct Preprocessing {
@@ -94,6 +96,7 @@ struct ModelData {
 /// The calibration of one layer in any configuration.
 struct CalibrationChoice {
   const LayerCalibration* calibration = nullptr;
+  LayerBits bits;      ///< the layer's setting in the anchor that it comes from
   bool exact = false;  ///< the whole configuration is an anchor
 };
 /// An anchor's own calibration if `config` is that anchor, else layer by layer the nearest anchor's: smallest
@@ -113,6 +116,8 @@ struct FoldedLayer {
   std::vector<double> multiplier;  ///< m[o] in real units; behind a global average pool 1 / (H W) is included
   std::vector<std::int32_t> bias;
 };
+/// Where the calibration comes from an anchor of other widths w', a', it is carried over so that real values stay:
+///   step = step' * 2^(a'-a), zero point = rne(z' * 2^(a-a')), bias = rne(bias' * 2^(w-w' + a-a')).
 /// Throws Error(kData) if |acc| + |bias| could pass 2^31.
 FoldedLayer fold_layer(const ModelData& model, const BitConfig& config, int layer);
 

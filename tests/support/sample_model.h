@@ -76,7 +76,8 @@ inline ModelData sample_model(const Network& network, const SampleOptions& optio
         layer.channel_gain.push_back(static_cast<std::int8_t>(
             options.gains && model.anchors.size() == 1 ? static_cast<int>(random.below(65)) - 32 : 0));
       }
-      anchor.layers.push_back(std::move(layer));
+      // One stem serves every configuration.
+      anchor.layers.push_back(l == 0 && !model.anchors.empty() ? model.anchors.front().layers.front() : layer);
     }
     model.anchors.push_back(std::move(anchor));
   };
