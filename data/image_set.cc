@@ -1,11 +1,20 @@
 #include "data/image_set.h"
 
+#include <algorithm>
+
 #include "runtime/core/files.h"
 
 namespace bitpilot {
 
 std::string MemoryImageSet::source(std::size_t i) const {
   return sources.empty() ? std::string(set_name).append("#").append(std::to_string(i)) : sources[i];
+}
+
+bool MemoryImageSet::uniform() const {
+  return std::all_of(images.begin(), images.end(), [&](const Image& image) {
+    const Image& first = images.front();
+    return image.height == first.height && image.width == first.width && image.channels == first.channels;
+  });
 }
 
 std::string MemoryImageSet::hash() const {

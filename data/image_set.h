@@ -23,6 +23,9 @@ class ImageSet {
   /// Degradation that the picture already carries (manifest.jsonl), "" and 0 if unknown or clean.
   virtual std::string family(std::size_t) const { return ""; }
   virtual int severity(std::size_t) const { return 0; }
+  /// Every picture has the same size and channels (so that the set fits an IDX file); false where that would take
+  /// reading all of them.
+  virtual bool uniform() const { return false; }
   /// "sha256:…" over pixels' bytes (in-memory sets) or over names and sizes (folders).
   virtual std::string hash() const = 0;
 };
@@ -41,6 +44,7 @@ class MemoryImageSet : public ImageSet {
   int label(std::size_t i) const override { return image_labels[i]; }
   const std::vector<std::string>& labels() const override { return label_names; }
   std::string source(std::size_t i) const override;
+  bool uniform() const override;
   std::string family(std::size_t i) const override { return families.empty() ? "" : families[i]; }
   int severity(std::size_t i) const override { return severities.empty() ? 0 : severities[i]; }
   std::string hash() const override;
@@ -59,6 +63,7 @@ class SubsetImageSet : public ImageSet {
   std::string source(std::size_t i) const override { return base_->source(indices_[i]); }
   std::string family(std::size_t i) const override { return base_->family(indices_[i]); }
   int severity(std::size_t i) const override { return base_->severity(indices_[i]); }
+  bool uniform() const override { return base_->uniform(); }
   std::string hash() const override;
 
  private:
