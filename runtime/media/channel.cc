@@ -53,19 +53,19 @@ int Channel::free_slot() const {
   return -1;
 }
 
-bool Channel::send_frame(const cv::Mat& picture, Header header, const std::string& text, const std::string& family) {
-  if (picture.depth() != CV_8U || (picture.channels() != 1 && picture.channels() != 3)) return false;
-  if (picture.empty() || static_cast<std::int64_t>(picture.total()) > kMaxPixels) return false;
+bool Channel::send_frame(const ImageView& picture, Header header, const std::string& text, const std::string& family) {
+  if ((picture.channels != 1 && picture.channels != 3) || picture.width < 1 || picture.height < 1) return false;
+  if (std::int64_t{picture.width} * picture.height > kMaxPixels) return false;
   while (free_slot() < 0) receive();
   header.slot = free_slot();
   free_[header.slot] = false;
   header.kind = Kind::kFrame;
-  header.width = picture.cols;
-  header.height = picture.rows;
-  header.channels = picture.channels();
+  header.width = picture.width;
+  header.height = picture.height;
+  header.channels = picture.channels;
   std::uint8_t* slot = memory_ + static_cast<std::size_t>(header.slot) * kSlotBytes;
-  const std::size_t row_bytes = static_cast<std::size_t>(picture.cols) * picture.elemSize();
-  for (int y = 0; y < picture.rows; ++y) std::memcpy(slot + static_cast<std::size_t>(y) * row_bytes, picture.ptr(y), row_bytes);
+  const std::size_t row_bytes = static_cast<std::size_t>(picture.width) * static_cast<std::size_t>(picture.channels);
+  for (int y = 0; y < picture.height; ++y) std::memcpy(slot + static_cast<std::size_t>(y) * row_bytes, picture.row(y), row_bytes);
   if (!send_message(kSocketFd, header, text.substr(0, kMaxText / 2), family, true)) _exit(0);
   return true;
 }

@@ -3,8 +3,7 @@
 #include <deque>
 #include <string>
 
-#include <opencv2/core/mat.hpp>
-
+#include "runtime/core/image.h"
 #include "runtime/sources/media_protocol.h"
 
 namespace bitpilot::media {
@@ -17,8 +16,8 @@ class Channel {
   /// The next request, kFree excepted; waits for it.
   Message request();
   void send(Kind kind, const std::string& text = "", const std::string& family = "", std::uint64_t index = 0);
-  /// Hands a picture over (u8, 1 or 3 channels), waiting for a free slot.  False (and nothing sent) if it is too large or of another type.
-  bool send_frame(const cv::Mat& picture, Header header, const std::string& text, const std::string& family = "");
+  /// Hands a picture over, waiting for a free slot.  False (and nothing sent) if it is empty, too large or has not 1 or 3 channels.
+  bool send_frame(const ImageView& picture, Header header, const std::string& text, const std::string& family = "");
 
  private:
   std::uint8_t* memory_ = nullptr;

@@ -6,9 +6,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "data/codecs/decode.h"
 #include "runtime/core/error.h"
 #include "runtime/media/channel.h"
-#include "runtime/media/picture.h"
 #include "runtime/media/set.h"
 #include "runtime/media/stream.h"
 
@@ -20,11 +20,12 @@ void serve_picture(Channel& channel, const Message& request) {
   Header header;
   header.index = request.header.index;
   const std::int64_t begin = now_ns();
-  const Picture picture = read_picture(request.text);
+  std::string reason;
+  const Image picture = decode_file(request.text, &reason);
   header.captured_ns = begin;
   header.decode_ns = now_ns() - begin;
-  if (!picture.pixels.empty() && channel.send_frame(picture.pixels, header, request.text)) return;
-  channel.send(Kind::kSkipped, request.text, picture.reason.empty() ? "larger than 64 megapixels" : picture.reason, request.header.index);
+  if (!picture.pixels.empty() && channel.send_frame(picture.view(), header, request.text)) return;
+  channel.send(Kind::kSkipped, request.text, reason.empty() ? "larger than 64 megapixels" : reason, request.header.index);
 }
 
 void send_error(Channel& channel, const Error& error) {

@@ -4,14 +4,12 @@
 #include <memory>
 #include <string>
 
-#include <opencv2/core/mat.hpp>
-
+#include "data/codecs/decode.h"
 #include "data/degrade.h"
 #include "data/image_set.h"
 #include "data/mixture.h"
 #include "runtime/core/json.h"
 #include "runtime/core/random.h"
-#include "runtime/media/picture.h"
 
 namespace bitpilot::media {
 
@@ -30,23 +28,14 @@ Wish read_wish(const std::string& text) {
           static_cast<std::uint64_t>(said.at("limit").integer(0, kHighest))};
 }
 
-Image decode(const std::string& path) {
-  const Picture picture = read_picture(path);
-  if (picture.pixels.empty()) return {};
-  Image image(picture.pixels.rows, picture.pixels.cols, picture.pixels.channels());
-  const std::size_t row = static_cast<std::size_t>(image.width) * static_cast<std::size_t>(image.channels);
-  for (int y = 0; y < image.height; ++y) std::copy_n(picture.pixels.ptr(y), row, image.pixels.data() + static_cast<std::size_t>(y) * row);
-  return image;
-}
-
 /// The degradation of one picture: keyed by seed and index, whatever else is read.
 Draw draw(const Wish& wish, const ImageSet& set, std::size_t index) {
   const Mixture& mixture = standard_mixture();
   if (wish.mixture == "clean") return {};
-  if (wish.mixture == "none") return {set.family(index).empty() ? "as_is" : set.family(index), set.severity(index), 0};
+  if (wish.mixture == "none") return {set.family(index).empty() ? "clean" : set.family(index), set.severity(index), 0};
   bool held = wish.mixture == "held-out";
-  if (wish.mixture == "test") held = Random(wish.seed, "test.held", index).uniform() < 0.5;
-  return mixture.draw(wish.seed, "test", index, held);
+  if (wish.mixture == "test") held = Random(wish.seed, "evaluation.held", index).uniform() < 0.5;
+  return mixture.draw(wish.seed, "evaluation", index, held);
 }
 
 void check_wish(const Wish& wish, const ImageSet& set) {
@@ -71,8 +60,7 @@ void send_picture(Channel& channel, const Wish& wish, const ImageSet& set, std::
     header.severity = drawn.severity;
     header.captured_ns = now_ns();
     header.decode_ns = header.captured_ns - begin;
-    const cv::Mat view(image.height, image.width, image.channels == 1 ? CV_8UC1 : CV_8UC3, image.pixels.data());
-    if (channel.send_frame(view, header, set.source(index), drawn.family)) return;
+    if (channel.send_frame(image.view(), header, set.source(index), drawn.family)) return;
     channel.send(Kind::kSkipped, set.source(index), "no picture of at most 64 megapixels", position);
   } catch (const Error& error) {
     if (error.code != ExitCode::kData) throw;
@@ -85,7 +73,7 @@ void send_picture(Channel& channel, const Wish& wish, const ImageSet& set, std::
 
 void serve_set(Channel& channel, const Message& request) {
   const Wish wish = read_wish(request.text);
-  const std::shared_ptr<const ImageSet> set = open_evaluation_set(wish.data, decode);
+  const std::shared_ptr<const ImageSet> set = open_evaluation_set(wish.data, decode_file);
   check_wish(wish, *set);
   const std::uint64_t size = set->size(), count = wish.limit == 0 ? size : std::min(wish.limit, size);
   const bool drawn = wish.mixture != "none" && wish.mixture != "clean";

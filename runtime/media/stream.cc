@@ -30,6 +30,8 @@ bool open_capture(cv::VideoCapture& capture, const std::string& kind, const std:
   return kind == "video" ? capture.open(target, cv::CAP_FFMPEG) : capture.open(target, cv::CAP_FFMPEG, timeouts);
 }
 
+ImageView view_of(const cv::Mat& picture) { return {picture.data, picture.rows, picture.cols, picture.channels(), picture.step[0]}; }
+
 }  // namespace
 
 bool prepare_environment() {
@@ -59,7 +61,7 @@ void serve_stream(Channel& channel, const Message& request) {
     header.index = index;
     // A live stream's grab() waits for the camera: that is no decoding time.
     header.decode_ns = now_ns() - (kind == "video" ? begin : header.captured_ns);
-    if (!channel.send_frame(picture, header, "")) return fail("its pictures are larger than 64 megapixels or of an unknown kind");
+    if (picture.depth() != CV_8U || !channel.send_frame(view_of(picture), header, "")) return fail("its pictures are larger than 64 megapixels or of an unknown kind");
   }
   channel.send(Kind::kEnd);
 }

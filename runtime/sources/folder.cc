@@ -13,10 +13,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kEndings[] = {".bmp", ".dib", ".jpeg", ".jpg", ".jpe", ".jp2", ".png", ".webp", ".pbm",
-                                         ".pgm", ".ppm", ".pxm",  ".pnm", ".sr",  ".ras", ".tif", ".tiff"};
+constexpr std::string_view kEndings[] = {".bmp", ".dib", ".jpeg", ".jpg", ".jpe", ".png", ".webp",
+                                         ".pbm", ".pgm", ".ppm",  ".pnm", ".tif", ".tiff"};
 using namespace std::string_view_literals;
-constexpr std::string_view kBeginnings[] = {"\x89PNG\r\n\x1a\n"sv, "\xff\xd8\xff"sv, "II*\0"sv, "MM\0*"sv, "\0\0\0\x0cjP  "sv};
+constexpr std::string_view kBeginnings[] = {"\x89PNG\r\n\x1a\n"sv, "\xff\xd8\xff"sv, "II*\0"sv, "MM\0*"sv};
 
 bool begins_like_picture(const std::string& path) {
   std::array<char, 16> bytes{};
