@@ -13,8 +13,8 @@ namespace bitpilot {
 
 struct Kernels;
 
-/// A loaded network, immutable and shared by all sessions.  Weights are unpacked once per layer and weight width; switching between
-/// images picks pointers, nothing is copied or requantised.
+/// A loaded network, immutable and shared by all sessions.  Weights are unpacked once per layer and weight width;
+/// switching between images picks pointers, nothing is copied or requantised.
 class Model {
  public:
   /// Throws Error(kData) on a bad file.
@@ -44,12 +44,13 @@ class Session {
   void start(std::span<const std::uint8_t> codes);
   /// Sums of the stem's 8-bit codes over all pixels, [stem channels]; valid until the next start().
   std::span<const std::int32_t> stem_sums() const;
-  /// Runs everything behind the stem at `config` and returns the class scores (before temperature), valid until the next call.
-  /// Throws Error(kData) if the configuration does not fit the network.
+  /// Runs everything behind the stem at `config` and returns the class scores (before temperature), valid until the
+  /// next call. Throws Error(kData) if the configuration does not fit the network.
   std::span<const float> look(const BitConfig& config);
   std::span<const float> look_anchor(int anchor);
 
-  /// start() and look() once more, recording every output's codes in the order of fuse() (carry first, then readers in layer order).
+  /// start() and look() once more, recording every output's codes in the order of fuse() (carry first, then readers in
+  /// layer order).
   std::vector<CodeTrace> trace(std::span<const std::uint8_t> codes, const BitConfig& config);
 
  private:

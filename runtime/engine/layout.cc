@@ -58,7 +58,8 @@ bool Layout::averaged(int step) const {
 
 void Layout::find_windows() {
   const Node& stem = network_.layer(0);
-  row_as_channels_ = network_.input_shape().channels == 1 && stem.kernel <= kChannelsPerQuad;
+  // Odd kernels only: their windows are centred on pixels that exist.
+  row_as_channels_ = network_.input_shape().channels == 1 && stem.kernel <= kChannelsPerQuad && stem.kernel % 2 == 1;
   for (const FusedStep& step : steps_) {
     WindowPlan plan, pool;
     const Node& layer = node(step.conv_node);
@@ -130,7 +131,8 @@ void Layout::plan_windows() {
   for (std::size_t s = 0; s < steps_.size(); ++s) {
     const FusedStep& step = steps_[s];
     const Node& layer = node(step.conv_node);
-    if (layer.op == Op::kConv2d) windows_[s] = plan_window(windows_[s].window, node(layer.inputs[0]).shape, layer.shape);
+    if (layer.op == Op::kConv2d)
+      windows_[s] = plan_window(windows_[s].window, node(layer.inputs[0]).shape, layer.shape);
     if (max_pool(step.layer)) pool_windows_[s] = plan_window(pool_windows_[s].window, step.value_shape, step.out_shape);
   }
 }
@@ -170,7 +172,8 @@ void Layout::place_slots() {
   scratch_offset_ = arena_bytes_;
   arena_bytes_ += scratch;
   std::size_t longest_row = 0;
-  for (const Grid& grid : grids_) longest_row = std::max(longest_row, grid.row_bytes() * static_cast<std::size_t>(grid.pad + 1));
+  for (const Grid& grid : grids_)
+    longest_row = std::max(longest_row, grid.row_bytes() * static_cast<std::size_t>(grid.pad + 1));
   arena_bytes_ = round_up(arena_bytes_ + longest_row + 4 * kSlackPositions + kAlignment, kAlignment);
 }
 

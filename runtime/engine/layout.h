@@ -8,8 +8,8 @@
 
 namespace bitpilot {
 
-/// Where the pixels of a value of one size lie (layout "C4" of runtime/kernels/kernels.h).  All values of one size share a grid, so that a
-/// window of stride 1 is a constant offset between positions.
+/// Where the pixels of a value of one size lie (layout "C4" of runtime/kernels/kernels.h).  All values of one size
+/// share a grid, so that a window of stride 1 is a constant offset between positions.
 struct Grid {
   int height = 1, width = 1;
   int pad = 0;  ///< border on each side; the columns right of a row are those left of the next
@@ -29,8 +29,8 @@ struct Window {
   int rows = 1, columns = 1, pad_rows = 0, pad_columns = 0, stride = 1;
 };
 
-/// How a window is turned into constant offsets ("taps").  Windows that keep the size read the value itself; all others read copies of it,
-/// one for each phase of the stride ("gather"), that have the row length of the result.
+/// How a window is turned into constant offsets ("taps").  Windows that keep the size read the value itself; all others
+/// read copies of it, one for each phase of the stride ("gather"), that have the row length of the result.
 struct WindowPlan {
   Window window;
   bool gather = false;
@@ -76,7 +76,8 @@ class Layout {
   const WindowPlan& pool_window(int step) const { return pool_windows_[static_cast<std::size_t>(step)]; }
   bool max_pool(int step) const;
   bool averaged(int step) const;
-  /// A one-channel stem with a narrow kernel reads the pixels of a row as channels: input lane j = pixel x + j - padding.
+  /// A one-channel stem with a narrow kernel reads the pixels of a row as channels: input lane j = pixel x + j -
+  /// padding.
   bool row_as_channels() const { return row_as_channels_; }
   std::size_t scratch_offset() const { return scratch_offset_; }
   std::size_t arena_bytes() const { return arena_bytes_; }

@@ -13,10 +13,12 @@ ModelData checked(ModelData data) {
   const LayerCalibration& stem = data.anchors.front().layers.front();
   for (const Anchor& anchor : data.anchors) {
     const LayerCalibration& other = anchor.layers.front();
-    if (other.input_step != stem.input_step || other.input_zero_point != stem.input_zero_point || other.gain != stem.gain ||
-        other.channel_gain != stem.channel_gain || other.offset != stem.offset || other.offset_shift != stem.offset_shift)
+    if (other.input_step != stem.input_step || other.input_zero_point != stem.input_zero_point ||
+        other.gain != stem.gain || other.channel_gain != stem.channel_gain || other.offset != stem.offset ||
+        other.offset_shift != stem.offset_shift)
       throw Error(ExitCode::kData, "anchors calibrate the stem differently, but it is computed once for all of them",
-                  data.network.name + ", anchor " + anchor.name, "export the model with one calibration of its first layer");
+                  data.network.name + ", anchor " + anchor.name,
+                  "export the model with one calibration of its first layer");
   }
   return data;
 }

@@ -18,7 +18,8 @@ struct Model::Impl {
   const Kernels& kernels;
   std::string hash;
   Layout layout;
-  WeightStore weights;  ///< unpacked for every anchor when the model is made, for other configurations at their first use
+  WeightStore
+      weights;  ///< unpacked for every anchor when the model is made, for other configurations at their first use
   std::vector<std::shared_ptr<const std::vector<StepNumbers>>> anchors;
 };
 

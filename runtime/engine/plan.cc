@@ -82,7 +82,8 @@ void Planner::add_recodes(Plan& plan) const {
     task.valid = layout_.valid(layout_.slot(from).grid);
     int channels = 0;
     for (std::size_t r = 0; r < step.readers.size(); ++r)
-      if (stem.output_of_readers[r] == static_cast<int>(o)) channels = std::max(channels, numbers(plan, step.readers[r]).active_in);
+      if (stem.output_of_readers[r] == static_cast<int>(o))
+        channels = std::max(channels, numbers(plan, step.readers[r]).active_in);
     task.quads = quads(channels);
     task.output.dst = origin(to);
     task.output.scale = stem.outputs[o].scale;
@@ -101,7 +102,8 @@ void Planner::add_step(Plan& plan, int step) const {
     const StepNumbers::Output& code = now.outputs[o];
     const bool carry = o == 0 && layout_.step_slots(step).carry >= 0;
     if (!carry && !layout_.max_pool(step)) plan.borders.push_back({slot, static_cast<std::uint8_t>(code.zero_point)});
-    outputs.push_back({origin(slot), grid(slot).plane(), code.scale, code.zero_point, integer::unsigned_highest(code.bits)});
+    outputs.push_back(
+        {origin(slot), grid(slot).plane(), code.scale, code.zero_point, integer::unsigned_highest(code.bits)});
   }
   if (model_.network.layer(step).op == Op::kConv2d)
     add_conv(plan, step, outputs.data(), static_cast<int>(count));
@@ -116,7 +118,8 @@ void Planner::add_step(Plan& plan, int step) const {
   }
 }
 
-std::pair<const std::uint8_t*, std::size_t> Planner::windowed(Plan& plan, const WindowPlan& window, int slot, int count) const {
+std::pair<const std::uint8_t*, std::size_t> Planner::windowed(Plan& plan, const WindowPlan& window, int slot,
+                                                              int count) const {
   const Grid& from = grid(slot);
   if (!window.gather) return {origin(slot), from.plane()};
   std::uint8_t* const scratch = workspace_.arena + layout_.scratch_offset();

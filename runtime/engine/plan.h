@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <variant>
 #include <vector>
@@ -48,7 +47,11 @@ struct Plan {
   std::vector<PlanTask> tasks;
   std::vector<StoredCode> stored;  ///< in the order of Session::trace
   std::shared_ptr<const std::vector<StepNumbers>> numbers;
-  std::deque<std::vector<CodeOutput>> outputs;  ///< that the tasks point to
+  std::vector<std::vector<CodeOutput>> outputs;  ///< that the tasks point to: moving a plan leaves them where they are
+
+  Plan() = default;
+  Plan(Plan&&) = default;
+  Plan& operator=(Plan&&) = default;
 };
 
 /// Memory of one session that plans point into.
@@ -74,7 +77,9 @@ class Planner {
   std::uint8_t* start(int slot) const { return workspace_.arena + layout_.slot(slot).offset; }
   const Grid& grid(int slot) const { return layout_.grid(layout_.slot(slot).grid); }
   std::uint8_t* origin(int slot) const { return start(slot) + grid(slot).origin(); }
-  const StepNumbers& numbers(const Plan& plan, int step) const { return (*plan.numbers)[static_cast<std::size_t>(step)]; }
+  const StepNumbers& numbers(const Plan& plan, int step) const {
+    return (*plan.numbers)[static_cast<std::size_t>(step)];
+  }
   /// Slot of output `output` of a step, and the slot in which a pool finds it first (the same without a pool).
   int slot_of_output(const Plan& plan, int step, int output) const;
   int slot_before_pool(const Plan& plan, int step, int output) const;
@@ -87,7 +92,8 @@ class Planner {
   void add_linear(Plan& plan, int step, const CodeOutput* outputs, int output_count) const;
   void add_pool(Plan& plan, int step, int from, int to) const;
   void list_stored(Plan& plan) const;
-  /// Adds the copies that a window needs.  Returns what it then reads: position 0 of quad 0, and bytes from quad to quad.
+  /// Adds the copies that a window needs.  Returns what it then reads: position 0 of quad 0, and bytes from quad to
+  /// quad.
   std::pair<const std::uint8_t*, std::size_t> windowed(Plan& plan, const WindowPlan& window, int slot, int quads) const;
 
   const ModelData& model_;

@@ -22,9 +22,10 @@ struct FreeArena {
 
 struct ConfigOrder {
   bool operator()(const BitConfig& a, const BitConfig& b) const {
-    return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(), [](const LayerBits& x, const LayerBits& y) {
-      return std::tie(x.weight, x.activation, x.active_blocks) < std::tie(y.weight, y.activation, y.active_blocks);
-    });
+    return std::lexicographical_compare(
+        a.begin(), a.end(), b.begin(), b.end(), [](const LayerBits& x, const LayerBits& y) {
+          return std::tie(x.weight, x.activation, x.active_blocks) < std::tie(y.weight, y.activation, y.active_blocks);
+        });
   }
 };
 
@@ -39,14 +40,18 @@ void run_linear(const Kernels& kernels, const LinearStep& task) {
   kernels.channel_sums(task.sums);
   kernels.linear(task.product);
   for (int o = 0; o < task.out; ++o) {
-    const auto biased = static_cast<std::int32_t>(static_cast<std::uint32_t>(task.product.dst[o]) + static_cast<std::uint32_t>(task.bias[o]));
+    const auto biased = static_cast<std::int32_t>(static_cast<std::uint32_t>(task.product.dst[o]) +
+                                                  static_cast<std::uint32_t>(task.bias[o]));
     const float value = integer::scaled(biased, 0, task.multiplier[o]);
     if (task.scores != nullptr) task.scores[o] = value;
     for (int k = 0; k < task.output_count; ++k) {
       const CodeOutput& output = task.outputs[k];
-      const float lowest = static_cast<float>(-output.zero_point), highest = static_cast<float>(output.highest - output.zero_point);
-      const int code = static_cast<int>(integer::rne(std::clamp(value * output.scale, lowest, highest))) + output.zero_point;
-      output.dst[static_cast<std::size_t>(o / 4) * output.plane + static_cast<std::size_t>(o % 4)] = static_cast<std::uint8_t>(code);
+      const float lowest = static_cast<float>(-output.zero_point),
+                  highest = static_cast<float>(output.highest - output.zero_point);
+      const int code =
+          static_cast<int>(integer::rne(std::clamp(value * output.scale, lowest, highest))) + output.zero_point;
+      output.dst[static_cast<std::size_t>(o / 4) * output.plane + static_cast<std::size_t>(o % 4)] =
+          static_cast<std::uint8_t>(code);
     }
   }
 }
@@ -94,13 +99,18 @@ Session::Impl::Impl(std::shared_ptr<const Model> shared)
       stem_sums(static_cast<std::size_t>(parts.data.network.layer(0).shape.channels + 4)),
       scores(static_cast<std::size_t>(parts.data.network.classes())),
       borders(static_cast<std::size_t>(parts.layout.slot_count()), 0),
-      planner(parts.data, parts.layout, model->impl_->weights, {arena.get(), features.data(), sums.data(), scores.data()}),
+      planner(parts.data, parts.layout, model->impl_->weights,
+              {arena.get(), features.data(), sums.data(), scores.data()}),
       stem(planner.stem(parts.anchors.front())) {
   for (const auto& numbers : parts.anchors) anchors.push_back(planner.rest(numbers));
   const Slot& carry = parts.layout.slot(parts.layout.step_slots(0).carry);
   const Grid& grid = parts.layout.grid(carry.grid);
-  stem_sum = {arena.get() + carry.offset + grid.origin(), grid.plane(), grid.positions(), parts.layout.valid(carry.grid),
-              (parts.data.network.layer(0).shape.channels + 3) / 4, stem_sums.data()};
+  stem_sum = {arena.get() + carry.offset + grid.origin(),
+              grid.plane(),
+              grid.positions(),
+              parts.layout.valid(carry.grid),
+              (parts.data.network.layer(0).shape.channels + 3) / 4,
+              stem_sums.data()};
 }
 
 void Session::Impl::set_borders(const Plan& plan) {
@@ -139,7 +149,8 @@ const Plan& Session::Impl::plan(const BitConfig& config) {
   return others.emplace(config, planner.rest(std::move(numbers))).first->second;
 }
 
-/// Interleaved pixels to quads of channels; for a stem that reads rows as channels lane j of pixel x is pixel x + j - padding.
+/// Interleaved pixels to quads of channels; for a stem that reads rows as channels lane j of pixel x is pixel x + j -
+/// padding.
 void Session::Impl::write_input(const std::uint8_t* codes) {
   const Layout& layout = parts.layout;
   const Slot& slot = layout.slot(layout.input_slot());
@@ -149,7 +160,8 @@ void Session::Impl::write_input(const std::uint8_t* codes) {
   const Node& stem_node = parts.data.network.layer(0);
   const std::uint8_t outside = borders[static_cast<std::size_t>(layout.input_slot())];
   for (int y = 0; y < grid.height; ++y) {
-    const std::uint8_t* const from = codes + static_cast<std::size_t>(y) * static_cast<std::size_t>(grid.width * channels);
+    const std::uint8_t* const from =
+        codes + static_cast<std::size_t>(y) * static_cast<std::size_t>(grid.width * channels);
     std::uint8_t* const to = origin + static_cast<std::size_t>(y) * grid.row_bytes();
     if (layout.row_as_channels()) {
       for (int lane = 0; lane < stem_node.kernel; ++lane) {
@@ -173,9 +185,10 @@ Session::Session(Session&&) noexcept = default;
 void Session::start(std::span<const std::uint8_t> codes) {
   const Shape input = impl_->parts.data.network.input_shape();
   if (codes.size() != static_cast<std::size_t>(input.channels) * static_cast<std::size_t>(input.height * input.width))
-    throw Error(ExitCode::kData, "a picture of " + std::to_string(codes.size()) + " bytes", impl_->parts.data.network.name,
-                "give height x width x channels = " + std::to_string(input.height) + " x " + std::to_string(input.width) + " x " +
-                    std::to_string(input.channels) + " codes");
+    throw Error(ExitCode::kData, "a picture of " + std::to_string(codes.size()) + " bytes",
+                impl_->parts.data.network.name,
+                "give height x width x channels = " + std::to_string(input.height) + " x " +
+                    std::to_string(input.width) + " x " + std::to_string(input.channels) + " codes");
   impl_->set_borders(impl_->stem);  // before the pixels: setting a border overwrites the whole slot
   impl_->write_input(codes.data());
   impl_->run(impl_->stem);
@@ -188,7 +201,8 @@ std::span<const std::int32_t> Session::stem_sums() const {
 }
 
 std::span<const float> Session::look(const BitConfig& config) {
-  if (!impl_->started) throw Error(ExitCode::kBug, "a look before any picture was started", "Session::look", "call start() first");
+  if (!impl_->started)
+    throw Error(ExitCode::kBug, "a look before any picture was started", "Session::look", "call start() first");
   impl_->run(impl_->plan(config));
   return impl_->scores;
 }
@@ -197,7 +211,8 @@ std::span<const float> Session::look_anchor(int anchor) {
   if (anchor < 0 || anchor >= static_cast<int>(impl_->anchors.size()))
     throw Error(ExitCode::kData, "there is no anchor " + std::to_string(anchor), impl_->parts.data.network.name,
                 "use 0.." + std::to_string(impl_->anchors.size() - 1));
-  if (!impl_->started) throw Error(ExitCode::kBug, "a look before any picture was started", "Session::look_anchor", "call start() first");
+  if (!impl_->started)
+    throw Error(ExitCode::kBug, "a look before any picture was started", "Session::look_anchor", "call start() first");
   impl_->run(impl_->anchors[static_cast<std::size_t>(anchor)]);
   return impl_->scores;
 }
@@ -212,8 +227,9 @@ std::vector<CodeTrace> Session::trace(std::span<const std::uint8_t> codes, const
     for (int c = 0; c < stored.channels; ++c)
       for (int y = 0; y < grid.height; ++y)
         for (int x = 0; x < grid.width; ++x)
-          trace.codes.push_back(stored.codes[static_cast<std::size_t>(c / 4) * stored.plane + grid.origin() +
-                                             static_cast<std::size_t>(y) * grid.row_bytes() + static_cast<std::size_t>(4 * x + c % 4)]);
+          trace.codes.push_back(
+              stored.codes[static_cast<std::size_t>(c / 4) * stored.plane + grid.origin() +
+                           static_cast<std::size_t>(y) * grid.row_bytes() + static_cast<std::size_t>(4 * x + c % 4)]);
     traces.push_back(std::move(trace));
   }
   return traces;

@@ -10,8 +10,8 @@ namespace {
 
 constexpr std::size_t kPadding = 16;
 
-/// The bias with the input's zero point taken in: -z_a * sum(e) over the filter, times the pixels of a global average pool.  Wraps modulo
-/// 2^32 like the sums it is added to; fold_layer has checked that the whole fits.
+/// The bias with the input's zero point taken in: -z_a * sum(e) over the filter, times the pixels of a global average
+/// pool.  Wraps modulo 2^32 like the sums it is added to; fold_layer has checked that the whole fits.
 std::vector<std::int32_t> shifted_bias(const FoldedLayer& folded, int pixels) {
   std::vector<std::int32_t> bias(folded.bias);
   if (folded.input_zero_point == 0) return bias;
@@ -41,17 +41,19 @@ int pixels_summed(const Network& network, const FusedStep& step) {
 }
 
 /// Codes that a step stores: one for its Adds, one for each distinct code that its readers want.
-void find_outputs(const ModelData& model, const FusedStep& step, const std::vector<FoldedLayer>& folded, StepNumbers& numbers) {
+void find_outputs(const ModelData& model, const FusedStep& step, const std::vector<FoldedLayer>& folded,
+                  StepNumbers& numbers) {
   const std::string& name = model.network.layer(step.layer).name;
   const Carry& carry = model.carries[static_cast<std::size_t>(step.layer)];
   const bool stem = step.layer == 0;
-  if (step.carry) numbers.outputs.push_back({8, checked(1.0 / static_cast<double>(carry.step), name), carry.zero_point});
+  if (step.carry)
+    numbers.outputs.push_back({8, checked(1.0 / static_cast<double>(carry.step), name), carry.zero_point});
   std::vector<float> steps_of_outputs(numbers.outputs.size(), carry.step);
   for (const int reader : step.readers) {
     const FoldedLayer& wanted = folded[static_cast<std::size_t>(reader)];
     const double unit = stem ? static_cast<double>(carry.step) : 1.0;
-    const StepNumbers::Output output{wanted.activation_bits, checked(unit / static_cast<double>(wanted.input_step), name),
-                                     wanted.input_zero_point};
+    const StepNumbers::Output output{
+        wanted.activation_bits, checked(unit / static_cast<double>(wanted.input_step), name), wanted.input_zero_point};
     std::size_t found = step.carry ? 1 : 0;  // a carry is never shared with a reader
     while (found < numbers.outputs.size() &&
            !(numbers.outputs[found].bits == output.bits && numbers.outputs[found].zero_point == output.zero_point &&

@@ -48,7 +48,9 @@ const PackedWeights& WeightStore::packed(int layer, const LayerBits& bits) {
   if (packing == packings_.end()) {
     weights = effective(layer, bits.weight);
     const int code_bound = integer::unsigned_highest(bits.activation);
-    packing = packings_.emplace(wanted, kernels_.packing(weights.depthwise, weights.lowest(), weights.highest(), code_bound)).first;
+    packing =
+        packings_.emplace(wanted, kernels_.packing(weights.depthwise, weights.lowest(), weights.highest(), code_bound))
+            .first;
   }
   const auto key = std::make_tuple(layer, bits.weight, packing->second.format, packing->second.group);
   const auto found = packed_.find(key);

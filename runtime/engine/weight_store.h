@@ -18,8 +18,9 @@ struct LinearWeights {
   std::vector<std::int16_t> values;
 };
 
-/// The weights of a model, unpacked and packed for one kernel set: once per layer, width and packing, whole layers, kept for good.
-/// Configurations take prefixes of them.  Thread-safe; what it returned stays valid and unchanged as long as the store lives.
+/// The weights of a model, unpacked and packed for one kernel set: once per layer, width and packing, whole layers,
+/// kept for good. Configurations take prefixes of them.  Thread-safe; what it returned stays valid and unchanged as
+/// long as the store lives.
 class WeightStore {
  public:
   /// `row_as_channels`: of the stem, see Layout.

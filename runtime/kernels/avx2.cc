@@ -71,7 +71,8 @@ inline std::int32_t total(Vec value) {
   return all;
 }
 
-/// maddubs adds two u8 x s8 products in 16 bits and saturates: packing() allows it only where the pair cannot pass 32767.
+/// maddubs adds two u8 x s8 products in 16 bits and saturates: packing() allows it only where the pair cannot pass
+/// 32767.
 struct Bytes {
   using Input = Vec;
   using Weight = Vec;
@@ -112,7 +113,9 @@ struct Words {
   };
   static constexpr int kFilterBytes = 8;
   static constexpr bool kNarrow = false;
-  static Input prepare(Vec codes) { return {_mm256_and_si256(codes, _mm256_set1_epi16(255)), _mm256_srli_epi16(codes, 8)}; }
+  static Input prepare(Vec codes) {
+    return {_mm256_and_si256(codes, _mm256_set1_epi16(255)), _mm256_srli_epi16(codes, 8)};
+  }
   static Weight weight(const std::uint8_t* from) {
     std::int32_t pair[2];
     __builtin_memcpy(pair, from, sizeof(pair));

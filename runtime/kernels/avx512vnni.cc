@@ -98,7 +98,9 @@ struct Words {
   };
   static constexpr int kFilterBytes = 8;
   static constexpr bool kNarrow = false;
-  static Input prepare(Vec codes) { return {_mm512_and_si512(codes, _mm512_set1_epi16(255)), _mm512_srli_epi16(codes, 8)}; }
+  static Input prepare(Vec codes) {
+    return {_mm512_and_si512(codes, _mm512_set1_epi16(255)), _mm512_srli_epi16(codes, 8)};
+  }
   static Weight weight(const std::uint8_t* from) {
     std::int32_t pair[2];
     __builtin_memcpy(pair, from, sizeof(pair));
@@ -133,11 +135,11 @@ void conv(const ConvTask& task) {
 namespace bitpilot {
 // Below the region: it must run on any processor.  The builtin asks cpuid and xgetbv.
 static bool avx512vnni_supported() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512vnni");
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
 }
-const Kernels kAvx512VnniKernels{"avx512vnni",         avx512vnni_supported, avx512vnni::packing,
-                                 avx512vnni::conv,     avx512vnni::max_pool, avx512vnni::gather,
-                                 avx512vnni::recode,   avx512vnni::channel_sums, avx512vnni::linear};
+const Kernels kAvx512VnniKernels{"avx512vnni",       avx512vnni_supported,     avx512vnni::packing,
+                                 avx512vnni::conv,   avx512vnni::max_pool,     avx512vnni::gather,
+                                 avx512vnni::recode, avx512vnni::channel_sums, avx512vnni::linear};
 }  // namespace bitpilot
 #endif

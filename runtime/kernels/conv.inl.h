@@ -1,11 +1,12 @@
-// No guard and no #include, on purpose: included once per instruction set, inside that set's namespace and target region, after its primitives:
-//   Vec, Real                vectors of kLanes int32 / float32; kLanes pixels of one quad of channels fill one Vec of bytes
-//   load, splat32, splat     unaligned load, 32 bits of memory in every lane, one int in every lane
-//   to_real, to_int          conversions, round to nearest even;  splat_real, multiply, plus, at_least, at_most
-//   channel_of<C>            byte C of every lane, zero-extended;  shift_in<C>: lane << 8 C, merged by `merge`
-//   store_valid              stores the lanes whose bit in `valid` is set
-//   BITPILOT_FENCE           stops g++ 12 from hoisting loads until it spills;  BITPILOT_UNROLL
-//   Bytes, Words, ...        how codes meet weights: prepare(), weight(), multiply_add(); kNarrow: sums are pairs of 16 bits, which
+// No guard and no #include, on purpose: included once per instruction set, inside that set's namespace and target
+// region, after its primitives:
+//   Vec, Real                vectors of kLanes int32 / float32; kLanes pixels of one quad of channels fill one Vec of
+//   bytes load, splat32, splat     unaligned load, 32 bits of memory in every lane, one int in every lane to_real,
+//   to_int          conversions, round to nearest even;  splat_real, multiply, plus, at_least, at_most channel_of<C>
+//   byte C of every lane, zero-extended;  shift_in<C>: lane << 8 C, merged by `merge` store_valid              stores
+//   the lanes whose bit in `valid` is set BITPILOT_FENCE           stops g++ 12 from hoisting loads until it spills;
+//   BITPILOT_UNROLL Bytes, Words, ...        how codes meet weights: prepare(), weight(), multiply_add(); kNarrow: sums
+//   are pairs of 16 bits, which
 //                            widened() turns into 32 bits before they can overflow
 // Registers: FILTERS x VECTORS sums must fit beside VECTORS inputs and one weight.
 
@@ -45,11 +46,10 @@ static inline void store_quad(const ConvTask& task, int filter, int position, Ve
 /// Moves 16-bit sums into the 32-bit ones and starts them anew.
 template <class Dot, int FILTERS, int VECTORS>
 static inline void widen(Vec (&sums)[FILTERS][VECTORS], Vec (&wide)[FILTERS][VECTORS]) {
-  BITPILOT_UNROLL for (int f = 0; f < FILTERS; ++f)
-    BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v) {
-      wide[f][v] = sum(wide[f][v], Dot::widened(sums[f][v]));
-      sums[f][v] = splat(0);
-    }
+  BITPILOT_UNROLL for (int f = 0; f < FILTERS; ++f) BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v) {
+    wide[f][v] = sum(wide[f][v], Dot::widened(sums[f][v]));
+    sums[f][v] = splat(0);
+  }
 }
 
 /// FILTERS filters of one group, from `first` on, at VECTORS * kLanes positions.
@@ -58,15 +58,15 @@ static inline void conv_tile(const ConvTask& task, int group, int first, int pos
   Vec sums[FILTERS][VECTORS];
   Vec wide[Dot::kNarrow ? FILTERS : 1][VECTORS];
   const int filter = group * GROUP + first;
-  BITPILOT_UNROLL for (int f = 0; f < FILTERS; ++f)
-    BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v) {
-      sums[f][v] = splat(Dot::kNarrow ? 0 : task.bias[filter + f]);
-      if constexpr (Dot::kNarrow) wide[f][v] = splat(task.bias[filter + f]);
-    }
+  BITPILOT_UNROLL for (int f = 0; f < FILTERS; ++f) BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v) {
+    sums[f][v] = splat(Dot::kNarrow ? 0 : task.bias[filter + f]);
+    if constexpr (Dot::kNarrow) wide[f][v] = splat(task.bias[filter + f]);
+  }
   const int steps = Dot::kNarrow ? 32767 / (2 * task.code_bound * task.weight_bound) : 0;
   int left = steps;
 
-  const std::uint8_t* weights = task.weights + static_cast<std::size_t>(group) * task.group_bytes + first * Dot::kFilterBytes;
+  const std::uint8_t* weights =
+      task.weights + static_cast<std::size_t>(group) * task.group_bytes + first * Dot::kFilterBytes;
   const std::size_t quad_first = static_cast<std::size_t>(group) * static_cast<std::size_t>(task.quad_step);
   const std::uint8_t* src = task.src + quad_first * task.src_plane + 4 * static_cast<std::size_t>(position);
   const std::size_t src_plane = task.src_plane;  // locals: the fence would make members reload
@@ -90,12 +90,12 @@ static inline void conv_tile(const ConvTask& task, int group, int first, int pos
     }
   if constexpr (Dot::kNarrow) {
     widen<Dot>(sums, wide);
-    BITPILOT_UNROLL for (int f = 0; f < FILTERS; ++f)
-      BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v) sums[f][v] = wide[f][v];
+    BITPILOT_UNROLL for (int f = 0; f < FILTERS; ++f) BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v) sums[f][v] =
+        wide[f][v];
   }
-  BITPILOT_UNROLL for (int f = 0; f < FILTERS; f += 4)
-    BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v)
-      store_quad<ADD>(task, filter + f, position + v * kLanes, sums[f][v], sums[f + 1][v], sums[f + 2][v], sums[f + 3][v]);
+  BITPILOT_UNROLL for (int f = 0; f < FILTERS; f += 4) BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v)
+      store_quad<ADD>(task, filter + f, position + v * kLanes, sums[f][v], sums[f + 1][v], sums[f + 2][v],
+                      sums[f + 3][v]);
 }
 
 /// All positions of a run of filters: tiles of at most VECTORS vectors, the last ones balanced (4 = 2 + 2, not 3 + 1).
@@ -106,10 +106,18 @@ static void conv_filters(const ConvTask& task, int group, int first) {
   for (int position = 0; left > 0; --tiles) {
     const int now = (left + tiles - 1) / tiles;
     switch (now) {
-      case 1: conv_tile<Dot, FILTERS, 1, GROUP, ADD>(task, group, first, position); break;
-      case 2: conv_tile<Dot, FILTERS, VECTORS < 2 ? VECTORS : 2, GROUP, ADD>(task, group, first, position); break;
-      case 3: conv_tile<Dot, FILTERS, VECTORS < 3 ? VECTORS : 3, GROUP, ADD>(task, group, first, position); break;
-      default: conv_tile<Dot, FILTERS, VECTORS, GROUP, ADD>(task, group, first, position); break;
+      case 1:
+        conv_tile<Dot, FILTERS, 1, GROUP, ADD>(task, group, first, position);
+        break;
+      case 2:
+        conv_tile < Dot, FILTERS, VECTORS<2 ? VECTORS : 2, GROUP, ADD>(task, group, first, position);
+        break;
+      case 3:
+        conv_tile < Dot, FILTERS, VECTORS<3 ? VECTORS : 3, GROUP, ADD>(task, group, first, position);
+        break;
+      default:
+        conv_tile<Dot, FILTERS, VECTORS, GROUP, ADD>(task, group, first, position);
+        break;
     }
     position += now * kLanes;
     left -= now;

@@ -6,11 +6,12 @@
 namespace bitpilot {
 
 const std::vector<const Kernels*>& all_kernels() {
-  static const std::vector<const Kernels*> kernels{
+  static const std::vector<const Kernels*> kernels {
 #if defined(__x86_64__)
-      &kAvx512VnniKernels, &kAvx2Kernels,
+    &kAvx512VnniKernels, &kAvx2Kernels,
 #endif
-      &kScalarKernels};
+        &kScalarKernels
+  };
   return kernels;
 }
 
@@ -21,7 +22,8 @@ const Kernels& find_kernels(const std::string& name) {
     if (name.empty() || name == kernels->name) return *kernels;
     available += (available.empty() ? "" : ", ") + std::string(kernels->name);
   }
-  throw Error(ExitCode::kMachine, "this machine has no kernels named \"" + name + "\"", "BITPILOT_ISA", "use one of: " + available);
+  throw Error(ExitCode::kMachine, "this machine has no kernels named \"" + name + "\"", "BITPILOT_ISA",
+              "use one of: " + available);
 }
 
 const Kernels& active_kernels() {

@@ -7,23 +7,27 @@
 
 /// Kernels: the loops over pixels, once per instruction set.
 ///
-/// Layout "C4" of every value: u8 [channels / 4][position][4 channels].  Pixels stand in vector lanes, four channels of one pixel in one
-/// 32-bit lane, so any multiple of four filters is computed without waste and one dot-product instruction takes four channels.
-/// A position is a flat index y * row + x with row = width + pad: the `pad` columns right of one row are the border left of the next.
-/// Kernels run over positions 0 .. height * row - 1 of the result, border columns included, and store only where `valid` has its bit set.
-/// They may read up to kSlackPositions positions past the last pixel of a plane; what they read there never reaches a stored code.
+/// Layout "C4" of every value: u8 [channels / 4][position][4 channels].  Pixels stand in vector lanes, four channels of
+/// one pixel in one 32-bit lane, so any multiple of four filters is computed without waste and one dot-product
+/// instruction takes four channels. A position is a flat index y * row + x with row = width + pad: the `pad` columns
+/// right of one row are the border left of the next. Kernels run over positions 0 .. height * row - 1 of the result,
+/// border columns included, and store only where `valid` has its bit set. They may read up to kSlackPositions positions
+/// past the last pixel of a plane; what they read there never reaches a stored code.
 ///
-/// Weights are "effective": e = g * code + h (integer::AccumulatorForm), so that every Form is one plain dot product; the zero point of the
-/// input is part of the bias: -z_a * sum(e).  Sums wrap modulo 2^32 on the way; the result fits (fold_layer checks it).
+/// Weights are "effective": e = g * code + h (integer::AccumulatorForm), so that every Form is one plain dot product;
+/// the zero point of the input is part of the bias: -z_a * sum(e).  Sums wrap modulo 2^32 on the way; the result fits
+/// (fold_layer checks it).
 namespace bitpilot {
 
 inline constexpr int kSlackPositions = 64;
-/// Filters per group in packed weights are at most this many; values, multipliers and biases are padded to a multiple of it.
+/// Filters per group in packed weights are at most this many; values, multipliers and biases are padded to a multiple
+/// of it.
 inline constexpr int kFilterPadding = 8;
 
 /// How packed weights lie: [filter group][input quad][tap][filter][4 channels].
 struct Packing {
-  /// kBytes: s8 of channels 0 1 2 3.  kWords: s16 of channels 0 2 1 3 (even and odd bytes of a lane meet them as pairs).
+  /// kBytes: s8 of channels 0 1 2 3.  kWords: s16 of channels 0 2 1 3 (even and odd bytes of a lane meet them as
+  /// pairs).
   enum class Format { kBytes, kWords };
   Format format = Format::kWords;
   int group = 4;  ///< filters per group: 4 or 8
@@ -54,17 +58,17 @@ struct ConvTask {
   const std::int32_t* taps = nullptr;  ///< byte offset of each tap from the position itself
   int tap_count = 0;
   int positions = 0;
-  const std::uint8_t* valid = nullptr;    ///< one bit a position, lowest bit first, padded to a multiple of 32 with zeros
+  const std::uint8_t* valid = nullptr;  ///< one bit a position, lowest bit first, padded to a multiple of 32 with zeros
   Packing packing;
   const std::uint8_t* weights = nullptr;  ///< packed, 64-byte aligned
   std::size_t group_bytes = 0;            ///< from filter group to filter group
   int groups = 0;                         ///< filter groups computed
   int quads = 0;                          ///< input quads that each group reads ...
-  int quad_step = 0;                      ///< ... from quad group * quad_step on: 0 dense, 1 depthwise (its filter groups are of 4)
-  int code_bound = 255;                   ///< no input code is larger
-  int weight_bound = 128;                 ///< no |effective weight| is larger
-  const float* multiplier = nullptr;      ///< per filter
-  const std::int32_t* bias = nullptr;     ///< per filter
+  int quad_step = 0;       ///< ... from quad group * quad_step on: 0 dense, 1 depthwise (its filter groups are of 4)
+  int code_bound = 255;    ///< no input code is larger
+  int weight_bound = 128;  ///< no |effective weight| is larger
+  const float* multiplier = nullptr;   ///< per filter
+  const std::int32_t* bias = nullptr;  ///< per filter
   CarryInput carry;
   const CodeOutput* outputs = nullptr;
   int output_count = 0;
@@ -83,16 +87,18 @@ struct PoolTask {
   std::size_t dst_plane = 0;
 };
 
-/// Copies every `stride`-th pixel, so that a strided window becomes an ordinary one: dst[y][x] = src[y * stride][x * stride].
+/// Copies every `stride`-th pixel, so that a strided window becomes an ordinary one: dst[y][x] = src[y * stride][x *
+/// stride].
 struct GatherTask {
-  const std::uint8_t* src = nullptr;  ///< first pixel taken, of quad 0
+  const std::uint8_t* src = nullptr;       ///< first pixel taken, of quad 0
   std::size_t src_plane = 0, src_row = 0;  ///< bytes
   std::uint8_t* dst = nullptr;
   std::size_t dst_plane = 0, dst_row = 0;
   int quads = 0, rows = 0, columns = 0, stride = 1;
 };
 
-/// One code from another: dst = clamp(rne(float(src - src_zero) * output.scale) + output.zero_point, 0, output.highest).
+/// One code from another: dst = clamp(rne(float(src - src_zero) * output.scale) + output.zero_point, 0,
+/// output.highest).
 struct RecodeTask {
   const std::uint8_t* src = nullptr;
   std::size_t src_plane = 0;
@@ -144,8 +150,8 @@ extern const Kernels kAvx512VnniKernels;
 
 /// Every table of this build, fastest first, supported here or not.
 const std::vector<const Kernels*>& all_kernels();
-/// The fastest supported one, or the one that BITPILOT_ISA names.  Throws Error(kMachine) naming the available ones if that name is unknown or
-/// this processor lacks it.
+/// The fastest supported one, or the one that BITPILOT_ISA names.  Throws Error(kMachine) naming the available ones if
+/// that name is unknown or this processor lacks it.
 const Kernels& active_kernels();
 /// The same for a given name ("" = fastest).
 const Kernels& find_kernels(const std::string& name);

@@ -1,4 +1,5 @@
-// No guard and no #include, on purpose: see conv.inl.h.  The loops beside the convolution: pools, copies, changes of code, sums.
+// No guard and no #include, on purpose: see conv.inl.h.  The loops beside the convolution: pools, copies, changes of
+// code, sums.
 
 static void max_pool(const PoolTask& task) {
   for (int quad = 0; quad < task.quads; ++quad) {
@@ -6,7 +7,8 @@ static void max_pool(const PoolTask& task) {
     std::uint8_t* dst = task.dst + static_cast<std::size_t>(quad) * task.dst_plane;
     for (int position = 0; position < task.positions; position += kLanes) {
       Vec largest = splat(0);
-      for (int tap = 0; tap < task.tap_count; ++tap) largest = larger_bytes(largest, load(src + 4 * position + task.taps[tap]));
+      for (int tap = 0; tap < task.tap_count; ++tap)
+        largest = larger_bytes(largest, load(src + 4 * position + task.taps[tap]));
       store_valid(dst + 4 * position, largest, task.valid, position);
     }
   }
@@ -17,9 +19,10 @@ static void gather(const GatherTask& task) {
   if (task.stride > 2) return kScalarKernels.gather(task);
   for (int quad = 0; quad < task.quads; ++quad)
     for (int row = 0; row < task.rows; ++row) {
-      const std::uint8_t* src =
-          task.src + static_cast<std::size_t>(quad) * task.src_plane + static_cast<std::size_t>(row * task.stride) * task.src_row;
-      std::uint8_t* dst = task.dst + static_cast<std::size_t>(quad) * task.dst_plane + static_cast<std::size_t>(row) * task.dst_row;
+      const std::uint8_t* src = task.src + static_cast<std::size_t>(quad) * task.src_plane +
+                                static_cast<std::size_t>(row * task.stride) * task.src_row;
+      std::uint8_t* dst =
+          task.dst + static_cast<std::size_t>(quad) * task.dst_plane + static_cast<std::size_t>(row) * task.dst_row;
       for (int column = 0; column < task.columns; column += kLanes) {
         const std::uint8_t* at = src + 4 * column * task.stride;
         const Vec pixels = task.stride == 1 ? load(at) : even_lanes(load(at), load(at + 4 * kLanes));
@@ -42,7 +45,8 @@ static void recode(const RecodeTask& task) {
     for (int position = 0; position < task.positions; position += kLanes) {
       const Vec codes = load(src + 4 * position);
       const Vec low = merge(recoded(channel_of<0>(codes), task), to_channel<1>(recoded(channel_of<1>(codes), task)));
-      const Vec high = merge(to_channel<2>(recoded(channel_of<2>(codes), task)), to_channel<3>(recoded(channel_of<3>(codes), task)));
+      const Vec high =
+          merge(to_channel<2>(recoded(channel_of<2>(codes), task)), to_channel<3>(recoded(channel_of<3>(codes), task)));
       store_valid(dst + 4 * position, merge(low, high), task.valid, position);
     }
   }
@@ -70,7 +74,8 @@ static void linear(const LinearTask& task) {
   for (int o = 0; o < task.out; o += kLanes) {
     Vec acc = splat(0);
     const std::int16_t* weights = task.weights + o;
-    for (int i = 0; i < task.in; ++i, weights += task.stride) acc = sum(acc, product(splat(task.src[i]), load_words(weights)));
+    for (int i = 0; i < task.in; ++i, weights += task.stride)
+      acc = sum(acc, product(splat(task.src[i]), load_words(weights)));
     store_all(task.dst + o, acc);
   }
 }

@@ -3,7 +3,8 @@
 
 #include "runtime/kernels/kernels.h"
 
-/// Portable kernels: the reference that every other table must equal.  Plain loops over one pixel at a time, no vector types.
+/// Portable kernels: the reference that every other table must equal.  Plain loops over one pixel at a time, no vector
+/// types.
 namespace bitpilot {
 namespace {
 
@@ -31,7 +32,8 @@ std::int32_t dot(const ConvTask& task, int group, int filter, int position) {
       const std::uint8_t* codes = src + task.taps[tap];
       std::int16_t words[4];  // of channels 0 2 1 3
       std::memcpy(words, weights, sizeof(words));
-      sum += static_cast<std::uint32_t>(codes[0] * words[0] + codes[2] * words[1] + codes[1] * words[2] + codes[3] * words[3]);
+      sum += static_cast<std::uint32_t>(codes[0] * words[0] + codes[2] * words[1] + codes[1] * words[2] +
+                                        codes[3] * words[3]);
     }
   return static_cast<std::int32_t>(sum);
 }
@@ -66,8 +68,10 @@ void max_pool(const PoolTask& task) {
       for (int channel = 0; channel < 4; ++channel) {
         const std::uint8_t* src = task.src + static_cast<std::size_t>(quad) * task.src_plane + 4 * position + channel;
         std::uint8_t largest = 0;
-        for (int tap = 0; tap < task.tap_count; ++tap) largest = src[task.taps[tap]] > largest ? src[task.taps[tap]] : largest;
-        task.dst[static_cast<std::size_t>(quad) * task.dst_plane + static_cast<std::size_t>(4 * position + channel)] = largest;
+        for (int tap = 0; tap < task.tap_count; ++tap)
+          largest = src[task.taps[tap]] > largest ? src[task.taps[tap]] : largest;
+        task.dst[static_cast<std::size_t>(quad) * task.dst_plane + static_cast<std::size_t>(4 * position + channel)] =
+            largest;
       }
     }
 }
@@ -75,10 +79,12 @@ void max_pool(const PoolTask& task) {
 void gather(const GatherTask& task) {
   for (int quad = 0; quad < task.quads; ++quad)
     for (int row = 0; row < task.rows; ++row) {
-      const std::uint8_t* src =
-          task.src + static_cast<std::size_t>(quad) * task.src_plane + static_cast<std::size_t>(row * task.stride) * task.src_row;
-      std::uint8_t* dst = task.dst + static_cast<std::size_t>(quad) * task.dst_plane + static_cast<std::size_t>(row) * task.dst_row;
-      for (int column = 0; column < task.columns; ++column) std::memcpy(dst + 4 * column, src + 4 * column * task.stride, 4);
+      const std::uint8_t* src = task.src + static_cast<std::size_t>(quad) * task.src_plane +
+                                static_cast<std::size_t>(row * task.stride) * task.src_row;
+      std::uint8_t* dst =
+          task.dst + static_cast<std::size_t>(quad) * task.dst_plane + static_cast<std::size_t>(row) * task.dst_row;
+      for (int column = 0; column < task.columns; ++column)
+        std::memcpy(dst + 4 * column, src + 4 * column * task.stride, 4);
     }
 }
 
@@ -112,7 +118,8 @@ void linear(const LinearTask& task) {
     std::uint32_t sum = 0;
     for (int i = 0; i < task.in; ++i)
       sum += static_cast<std::uint32_t>(task.src[i]) *
-             static_cast<std::uint32_t>(std::int32_t{task.weights[static_cast<std::size_t>(i) * task.stride + static_cast<std::size_t>(o)]});
+             static_cast<std::uint32_t>(
+                 std::int32_t{task.weights[static_cast<std::size_t>(i) * task.stride + static_cast<std::size_t>(o)]});
     task.dst[o] = static_cast<std::int32_t>(sum);
   }
 }

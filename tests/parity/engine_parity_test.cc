@@ -1,0 +1,95 @@
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "quant/integer_evaluation.h"
+#include "runtime/engine/engine.h"
+#include "runtime/kernels/kernels.h"
+#include "tests/support/random_model.h"
+
+using namespace bitpilot;
+using bitpilot::testing::RandomModel;
+
+namespace {
+
+constexpr int kModels = 150;
+constexpr int kConfigs = 3;
+constexpr int kPictures = 2;
+
+std::vector<const Kernels*> supported_kernels() {
+  std::vector<const Kernels*> kernels;
+  for (const Kernels* one : all_kernels())
+    if (one->supported()) kernels.push_back(one);
+  return kernels;
+}
+
+/// "" if equal, else the first stored code that differs.
+std::string first_difference(const std::vector<CodeTrace>& engine, const std::vector<CodeTrace>& reference) {
+  if (engine.size() != reference.size()) return "number of codes stored";
+  for (std::size_t i = 0; i < engine.size(); ++i) {
+    const std::string where = "step " + std::to_string(engine[i].step) + ", reader " + std::to_string(engine[i].reader);
+    if (engine[i].codes.size() != reference[i].codes.size()) return where + ": size";
+    for (std::size_t k = 0; k < engine[i].codes.size(); ++k)
+      if (engine[i].codes[k] != reference[i].codes[k])
+        return where + ", element " + std::to_string(k) + ": " + std::to_string(engine[i].codes[k]) + " for " +
+               std::to_string(reference[i].codes[k]);
+    if (engine[i] != reference[i]) return where + ": labels";
+  }
+  return "";
+}
+
+struct Case {
+  std::vector<std::uint8_t> pictures;
+  std::size_t size = 0;
+  std::span<const std::uint8_t> picture(int index) const {
+    return std::span(pictures).subspan(static_cast<std::size_t>(index) * size, size);
+  }
+};
+
+Case draw_pictures(RandomModel& random) {
+  Case drawn;
+  for (int p = 0; p < kPictures; ++p) {
+    const std::vector<std::uint8_t> picture = random.picture();
+    drawn.size = picture.size();
+    drawn.pictures.insert(drawn.pictures.end(), picture.begin(), picture.end());
+  }
+  return drawn;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "parity: every kernel set stores the codes and scores of the training side's evaluation, for any model and "
+    "configuration") {
+  const std::vector<const Kernels*> kernels = supported_kernels();
+  std::size_t codes_compared = 0, inside = 0;
+  for (int seed = 0; seed < kModels; ++seed) {
+    RandomModel random(static_cast<std::uint64_t>(seed),
+                       {.large_zero_points = seed % 3 == 1, .plain_forms = seed % 3 == 2});
+    const Case drawn = draw_pictures(random);
+    std::vector<Session> sessions;
+    for (const Kernels* one : kernels) sessions.emplace_back(std::make_shared<Model>(random.model(), one));
+    for (int c = 0; c < kConfigs; ++c) {
+      const BitConfig config = random.config();
+      const IntegerEvaluation reference =
+          evaluate_integer(random.model(), config, drawn.pictures, /*with_traces=*/true);
+      for (std::size_t k = 0; k < kernels.size(); ++k)
+        for (int p = 0; p < kPictures; ++p) {
+          INFO("seed ", seed, ", ", std::string(kernels[k]->name), ", ", to_string(config, random.model().space),
+               ", picture ", p);
+          const std::vector<CodeTrace> trace = sessions[k].trace(drawn.picture(p), config);
+          REQUIRE(first_difference(trace, reference.traces[static_cast<std::size_t>(p)]) == "");
+          const std::span<const float> scores = sessions[k].look(config);
+          REQUIRE(std::vector<float>(scores.begin(), scores.end()) == reference.scores[static_cast<std::size_t>(p)]);
+          for (const CodeTrace& stored : trace)
+            for (const std::uint8_t code : stored.codes) {
+              ++codes_compared;
+              inside += code != 0 && code != integer::unsigned_highest(stored.bits);
+            }
+        }
+    }
+  }
+  // The comparison means something only where codes are not all clamped.
+  CHECK(inside * 4 > codes_compared);
+  MESSAGE(codes_compared, " codes compared, ", inside, " of them not clamped");
+}
