@@ -134,14 +134,30 @@ class Evaluator {
 
   /// Outputs are told apart by what they are made of: (bits, step, zero point).
   bool single_output(const FusedStep& step) const {
-    if (step.carry || step.add_operand >= 0) return false;
+    if (step.add_operand >= 0) return false;
+    if (step.carry) return step.readers.empty();
     const auto key = [&](int reader) {
       return std::make_tuple(folded(reader).activation_bits, folded(reader).input_step,
                              folded(reader).input_zero_point);
     };
     for (const int reader : step.readers)
       if (key(reader) != key(step.readers.front())) return false;
-    return !step.readers.empty();
+    return true;
+  }
+
+  /// The only output: one product straight into units of its code.
+  void run_single(const FusedStep& step, const Tensor& biased) {
+    const bool carried = step.carry;
+    const Carry& carry = model_.carries[at(step.layer)];
+    const FoldedLayer* wanted = carried ? nullptr : &folded(step.readers.front());
+    std::vector<double> multiplier = folded(step.layer).multiplier;
+    for (double& m : multiplier) m /= static_cast<double>(carried ? carry.step : wanted->input_step);
+    const Tensor value = biased * floats(multiplier);
+    const Stored stored = pooled(carried ? code(value, carry.zero_point, 8)
+                                         : code(value, wanted->input_zero_point, wanted->activation_bits),
+                                 step);
+    if (carried) carries_[at(step.layer)] = stored;
+    for (const int reader : step.readers) read_by_[at(reader)] = for_reader(stored, reader);
   }
 
   void run_step(const FusedStep& step) {
@@ -153,15 +169,7 @@ class Evaluator {
       scores_ = (biased * floats(layer.multiplier)).flatten(1);
       return;
     }
-    if (single_output(step)) {
-      const FoldedLayer& wanted = folded(step.readers.front());
-      std::vector<double> multiplier = layer.multiplier;
-      for (double& m : multiplier) m /= static_cast<double>(wanted.input_step);
-      const Stored stored =
-          pooled(code(biased * floats(multiplier), wanted.input_zero_point, wanted.activation_bits), step);
-      for (const int reader : step.readers) read_by_[at(reader)] = for_reader(stored, reader);
-      return;
-    }
+    if (single_output(step)) return run_single(step, biased);
     Tensor value = biased * floats(layer.multiplier);
     if (step.add_operand >= 0) value = value + residual(step);
     if (step.carry) {

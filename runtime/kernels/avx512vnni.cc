@@ -85,7 +85,11 @@ struct Bytes {
     asm("" : "+v"(value));  // one broadcast for all vectors of the tile, not one memory operand each
     return value;
   }
-  static Vec multiply_add(Vec acc, Vec codes, Vec weight) { return _mm512_dpbusd_epi32(acc, codes, weight); }
+  static Vec multiply_add(Vec acc, Vec codes, Vec weight) {
+    // As _mm512_dpbusd_epi32, but with one register for the sum before and after: g++ 12 copies and spills it otherwise.
+    asm("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(codes), "v"(weight));
+    return acc;
+  }
 };
 
 /// Effective weights beyond s8: even and odd channels apart, u16 x s16.

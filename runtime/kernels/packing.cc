@@ -39,7 +39,7 @@ PackedWeights pack_weights(const EffectiveWeights& weights, Packing packing) {
 
   PackedWeights packed;
   packed.packing = packing;
-  packed.weight_bound = std::max(-weights.lowest(), weights.highest());
+  packed.weight_bound = std::max({1, -weights.lowest(), weights.highest()});
   packed.group_bytes = round_up(quads * taps * group * lane, kAlignment);
   const std::size_t bytes = std::max(packed.group_bytes * groups, kAlignment);
   packed.data_.reset(static_cast<std::uint8_t*>(std::aligned_alloc(kAlignment, bytes)));

@@ -26,12 +26,13 @@ class RandomModel {
   explicit RandomModel(std::uint64_t seed, RandomModelOptions options = {})
       : random_(seed, "random model"), options_(options) {
     build_network();
-    model_.space = make_bit_space(model_.network, some_bits(), random_.below(2) == 0 ? 8 : 16);
-    steps_ = fuse(model_.network);
-    for (int c = 0; c < model_.network.classes(); ++c) model_.labels.push_back("class" + std::to_string(c));
-    for (int l = 0; l < model_.network.layer_count(); ++l) add_layer(l);
-    const int anchors = between(1, 4);
-    for (int a = 0; a < anchors; ++a) add_anchor(a);
+    build_model();
+  }
+  /// A random model over a given network.
+  RandomModel(const Network& network, std::uint64_t seed, RandomModelOptions options = {})
+      : random_(seed, "random model"), options_(options) {
+    model_.network = network;
+    build_model();
   }
 
   const ModelData& model() const { return model_; }
@@ -62,6 +63,15 @@ class RandomModel {
   }
 
  private:
+  void build_model() {
+    model_.space = make_bit_space(model_.network, some_bits(), random_.below(2) == 0 ? 8 : 16);
+    steps_ = fuse(model_.network);
+    for (int c = 0; c < model_.network.classes(); ++c) model_.labels.push_back("class" + std::to_string(c));
+    for (int l = 0; l < model_.network.layer_count(); ++l) add_layer(l);
+    const int anchors = between(1, 4);
+    for (int a = 0; a < anchors; ++a) add_anchor(a);
+  }
+
   int between(int low, int high) {
     return low + static_cast<int>(random_.below(static_cast<std::uint64_t>(high - low + 1)));
   }
