@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "data/degrade.h"
@@ -112,8 +113,13 @@ ParameterValues parameter_values(const std::string& family, int severity, bool s
 
 nlohmann::json degradation_parameters(const std::string& family, int severity, int width, int height) {
   nlohmann::json json = nlohmann::json::object();
-  for (const Parameter& p : find_family(family, severity).parameters)
-    json[p.name] = (is_small(width, height) ? p.small : p.large)[static_cast<std::size_t>(severity - 1)];
+  for (const Parameter& p : find_family(family, severity).parameters) {
+    const double value = (is_small(width, height) ? p.small : p.large)[static_cast<std::size_t>(severity - 1)];
+    if (value == std::floor(value))
+      json[p.name] = static_cast<std::int64_t>(value);  // 20, not 20.0
+    else
+      json[p.name] = value;
+  }
   return json;
 }
 

@@ -22,35 +22,37 @@ std::string bare_name(const std::string& path) {
   return name;
 }
 
-std::shared_ptr<MemoryImageSet> open_part(const std::string& folder, const std::string& part) {
-  const std::string images = find_idx_images(folder, part), labels = find_idx_labels(folder, part);
-  if (images.empty() || labels.empty())
-    throw Error(ExitCode::kData,
-                images.empty() ? "the labels have no pictures beside them" : "the pictures have no labels beside them",
-                images.empty() ? labels : images,
-                "put " + part + (images.empty() ? "images-idx3-ubyte" : "labels-idx1-ubyte") +
-                    " (or the same with .gz) into the folder");
-  return read_idx_pair(images, labels);
-}
-
-}  // namespace
-
-std::string find_idx_images(const std::string& folder, const std::string& part) {
+std::string find_images(const std::string& folder, const std::string& part) {
   return find_file(folder, {part + "images-idx3-ubyte", part + "images.idx3-ubyte", part + "images-idx4-ubyte",
                             part + "images.idx4-ubyte"});
 }
 
-std::string find_idx_labels(const std::string& folder, const std::string& part) {
+std::string find_labels(const std::string& folder, const std::string& part) {
   return find_file(folder, {part + "labels-idx1-ubyte", part + "labels.idx1-ubyte"});
 }
 
+/// Whether either file of a pair is there.
+bool present(const std::string& folder, const std::string& part) {
+  return !find_images(folder, part).empty() || !find_labels(folder, part).empty();
+}
+
+}  // namespace
+
 bool is_idx(const std::string& folder) {
   for (const char* part : {"train-", "t10k-", "test-", ""})
-    if (!find_idx_images(folder, part).empty() || !find_idx_labels(folder, part).empty()) return true;
+    if (present(folder, part)) return true;
   return false;
 }
 
-std::shared_ptr<MemoryImageSet> read_idx_pair(const std::string& images_path, const std::string& labels_path) {
+std::shared_ptr<MemoryImageSet> read_idx_pair(const std::string& folder, const std::string& part) {
+  const std::string images_path = find_images(folder, part), labels_path = find_labels(folder, part);
+  if (images_path.empty() || labels_path.empty())
+    throw Error(
+        ExitCode::kData,
+        images_path.empty() ? "the labels have no pictures beside them" : "the pictures have no labels beside them",
+        folder,
+        "put " + part + (images_path.empty() ? "images-idx3-ubyte" : "labels-idx1-ubyte") +
+            " (or the same with .gz) into the folder");
   auto set = std::make_shared<MemoryImageSet>();
   set->images = read_idx_images(images_path);
   set->image_labels = read_idx_labels(labels_path);
@@ -82,18 +84,15 @@ OpenData open_idx(const std::string& folder, const std::string& name, std::vecto
   OpenData data;
   data.name = name;
   if (label_names.empty()) label_names = read_label_names(folder);
-  const auto present = [&](const std::string& part) {
-    return !find_idx_images(folder, part).empty() || !find_idx_labels(folder, part).empty();
-  };
   std::string first = "train-";
   for (const char* part : {"test-", "t10k-", "", "train-"})
-    if (present(part)) first = part;
-  const std::shared_ptr<MemoryImageSet> pool = open_part(folder, first);
+    if (present(folder, part)) first = part;
+  const std::shared_ptr<MemoryImageSet> pool = read_idx_pair(folder, first);
   set_label_names(*pool, std::move(label_names), folder);
   data.pool = pool;
   for (const char* part : {"t10k-", "test-"}) {
-    if (first != "train-" || !present(part)) continue;
-    const std::shared_ptr<MemoryImageSet> test = open_part(folder, part);
+    if (first != "train-" || !present(folder, part)) continue;
+    const std::shared_ptr<MemoryImageSet> test = read_idx_pair(folder, part);
     set_label_names(*test, pool->label_names, folder);
     data.test = test;
     break;

@@ -159,7 +159,7 @@ OpenData open_degraded(const std::string& folder, DecodeFile decode) {
                  "the set was changed or is not whole: write it again with bitpilot degrade");
   };
   if (manifest.front().file.empty()) {
-    const std::shared_ptr<MemoryImageSet> set = read_idx_pair(find_idx_images(folder, ""), find_idx_labels(folder, ""));
+    const std::shared_ptr<MemoryImageSet> set = read_idx_pair(folder, "");
     set_label_names(*set, labels, folder);
     set->set_name = name;
     if (manifest.size() != set->images.size())

@@ -27,11 +27,9 @@ bool is_idx(const std::string& folder);
 bool is_cifar10(const std::string& folder);
 bool is_cifar100(const std::string& folder);
 
-/// Pictures and labels of an IDX pair.  Throws Error(kData) if their numbers differ.
-std::shared_ptr<MemoryImageSet> read_idx_pair(const std::string& images_path, const std::string& labels_path);
-/// images-idx3-ubyte or the like in `folder` with file-name prefix `part` ("", "train-", "t10k-"); "" if there is none.
-std::string find_idx_images(const std::string& folder, const std::string& part);
-std::string find_idx_labels(const std::string& folder, const std::string& part);
+/// Pictures and labels of the IDX pair in `folder` whose file names begin with `part` ("", "train-", "t10k-").  Throws
+/// Error(kData) if one of the two is missing or their numbers differ.
+std::shared_ptr<MemoryImageSet> read_idx_pair(const std::string& folder, const std::string& part);
 /// Checks every label against the names ("0", "1", … up to the highest label where none are given).
 void set_label_names(MemoryImageSet& set, std::vector<std::string> names, const std::string& where);
 
