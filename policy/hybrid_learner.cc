@@ -1,0 +1,304 @@
+#include "policy/hybrid_learner.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "policy/static_hull.h"
+#include "policy/temperature.h"
+#include "runtime/core/error.h"
+
+namespace bitpilot {
+namespace {
+
+constexpr int kSelectionLambdas = 24;
+constexpr double kQuantile = 0.001;  // ranges of the statistics run from this to 1 - this
+
+const char* signal_name(StopSignal signal) {
+  return signal == StopSignal::kEntropy ? "entropy" : signal == StopSignal::kOneMinusTop ? "one_minus_top" : "one_minus_margin";
+}
+
+void fill_ranges(ModelData& model, const OutcomeTable& table) {
+  model.statistics.assign(statistics_names().begin(), statistics_names().end());
+  model.ranges.clear();
+  for (std::size_t s = 0; s < kStatisticsCount; ++s) {
+    std::vector<float> column;
+    for (std::size_t i = 0; i < table.size(); ++i) column.push_back(table.statistics[i * kStatisticsCount + s]);
+    std::sort(column.begin(), column.end());
+    const double last = static_cast<double>(column.size() - 1);
+    model.ranges.emplace_back(column[static_cast<std::size_t>(kQuantile * last)], column[static_cast<std::size_t>((1 - kQuantile) * last)]);
+  }
+}
+
+/// The work of one fit_policy call: parameters as they grow, and the tables they are fitted to and judged on.
+class Learner {
+ public:
+  Learner(ModelData& model, const PolicyOptions& options, const OutcomeTable& train, const OutcomeTable& validation)
+      : model_(model), options_(options), train_(train), validation_(validation) {}
+
+  PolicyResult run() {
+    prepare();
+    choose_signal();
+    choose_stop_weight();
+    choose_first_weight();
+    drop_anchors();
+    store();
+    fill_budget();
+    return std::move(result_);
+  }
+
+ private:
+  void say(const std::string& line) const {
+    if (options_.log) options_.log(line);
+  }
+  std::vector<float> temperatures() const {
+    std::vector<float> values;
+    for (const Anchor& anchor : model_.anchors) values.push_back(anchor.temperature);
+    return values;
+  }
+  void store() { model_.policy = pack_policy(p_); }
+
+  void prepare() {
+    const std::size_t k = model_.anchors.size();
+    for (std::size_t i = 0; i < k; ++i) model_.anchors[i].temperature = fit_temperature(validation_, i);
+    fill_ranges(model_, train_);
+    const AnchorCosts costs = anchor_costs(model_, options_.cost ? *options_.cost : bops_table(model_.network, model_.space));
+    p_.first_cost.assign(costs.first.begin(), costs.first.end());
+    p_.second_cost.assign(costs.second.begin(), costs.second.end());
+    p_.lambda_low = options_.lambda_low;
+    p_.lambda_high = options_.lambda_high;
+    const auto knots = static_cast<std::size_t>(options_.knots);
+    p_.first_value.assign(knots, std::vector<float>(k, 0));
+    p_.first_allowed.assign(knots, std::vector<std::uint8_t>(k, 1));
+    std::vector<std::uint8_t> pairs(k * k, 0);
+    for (std::size_t a = 0; a < k; ++a) {
+      for (std::size_t b = 0; b < k; ++b) pairs[a * k + b] = p_.first_cost[b] > p_.first_cost[a] ? 1 : 0;
+    }
+    p_.pair_allowed.assign(knots, pairs);
+    p_.spread.assign(k * static_cast<std::size_t>(model_.network.layer_count()) * 2, 0.0F);
+    say("policy: quality estimator");
+    EstimatorOptions estimator = options_.estimator;
+    estimator.seed += options_.seed;
+    fit_quality_estimator(train_, temperatures(), stem_pixels(model_), estimator, p_);
+    const double cheapest = *std::min_element(costs.first.begin(), costs.first.end());
+    double best = -1;
+    for (std::size_t a = 0; a < k; ++a) {
+      double accuracy = 0;
+      for (std::size_t i = 0; i < validation_.size(); ++i) accuracy += validation_.correct(i, a) ? 1 : 0;
+      accuracy /= static_cast<double>(std::max<std::size_t>(1, validation_.size()));
+      result_.log["anchors"][model_.anchors[a].name] = {{"relative", costs.first[a]}, {"accuracy", accuracy},
+                                                        {"temperature", model_.anchors[a].temperature},
+                                                        {"ece", calibration_error(validation_, a, model_.anchors[a].temperature)}};
+      const bool named = model_.anchors[a].name == options_.reference_anchor;
+      if (options_.reference_anchor.empty() ? accuracy > best : named) {
+        best = accuracy;
+        reference_ = a;
+      }
+    }
+    if (best < 0) throw Error(ExitCode::kUsage, "no anchor is called '" + options_.reference_anchor + "'", "policy.reference_anchor", "name one of the model's anchors");
+    reference_accuracy_ = best;
+    low_ = cheapest * 1.05;
+    high_ = std::max(costs.first[reference_], low_ * 1.5);
+  }
+
+  /// Fits the mean values of first looks to a sweep over the policy split.
+  void refit_values() {
+    store();
+    PolicySweep sweep(model_, train_, 0);
+    fit_first_values(sweep, losses_, p_);
+  }
+
+  double score(PolicySweep& sweep) const {
+    std::vector<SweepPoint> points;
+    for (const double lambda : log_spaced(0.004, 8, kSelectionLambdas)) points.push_back(sweep.at(lambda));
+    return curve_score(points, low_, high_);
+  }
+  double score_on_validation() {
+    store();
+    PolicySweep sweep(model_, validation_, policy_relative_cost(model_));
+    return score(sweep);
+  }
+
+  StopRuleOptions stop_options(double error_weight, bool networks) const {
+    StopRuleOptions stop = options_.stop;
+    stop.error_weight = error_weight;
+    stop.seed += options_.seed;
+    if (!networks) stop.epochs = 0;
+    return stop;
+  }
+
+  void choose_signal() {
+    say("policy: stop signal");
+    double best = -1;
+    StopSignal signal = StopSignal::kEntropy;
+    for (const double weight : options_.error_weights) {
+      losses_ = mixed_losses(train_, temperatures(), weight);
+      for (const StopSignal candidate : options_.signals) {
+        p_.signal = candidate;
+        fit_stop_rule(model_, train_, stop_options(weight, false), p_);
+        refit_values();
+        const double value = score_on_validation();
+        result_.log["signal"].push_back({{"signal", signal_name(candidate)}, {"error_weight", weight}, {"score", value}});
+        if (value <= best + (best < 0 ? 0 : options_.least_gain)) continue;
+        best = value;
+        signal = candidate;
+        error_weight_ = weight;
+      }
+    }
+    p_.signal = signal;
+    losses_ = mixed_losses(train_, temperatures(), error_weight_);
+    fit_stop_rule(model_, train_, stop_options(error_weight_, true), p_);
+    refit_values();
+  }
+
+  /// The weight with the best score; a larger weight must beat a smaller one by least_gain.
+  float choose_weight(const char* what, const std::function<double(float)>& score_of) {
+    double best = -1;
+    float chosen = 0;
+    for (const double weight : options_.residual_weights) {
+      const double value = score_of(static_cast<float>(weight));
+      result_.log[what].push_back({{"weight", weight}, {"score", value}});
+      if (best >= 0 && value <= best + options_.least_gain) continue;
+      best = value;
+      chosen = static_cast<float>(weight);
+    }
+    return chosen;
+  }
+
+  void choose_stop_weight() {
+    say("policy: stop rule");
+    p_.stop_weight = choose_weight("stop_weight", [&](float weight) {
+      p_.stop_weight = weight;
+      refit_values();
+      return score_on_validation();
+    });
+    refit_values();
+  }
+
+  void choose_first_weight() {
+    say("policy: first look");
+    store();
+    {
+      PolicySweep sweep(model_, train_, 0);
+      FirstLookOptions first = options_.first;
+      first.seed += options_.seed;
+      p_.first_residual = fit_first_residual(sweep, losses_, p_, first);
+    }
+    p_.first_weight = 1;
+    store();
+    PolicySweep sweep(model_, validation_, policy_relative_cost(model_));
+    p_.first_weight = choose_weight("first_weight", [&](float weight) {
+      sweep.parameters().first_weight = weight;
+      return score(sweep);
+    });
+  }
+
+  void forbid(PolicyParameters& p, std::size_t anchor) const {
+    for (std::size_t knot = 0; knot < p.knots(); ++knot) {
+      p.first_allowed[knot][anchor] = 0;
+      for (std::size_t other = 0; other < p.anchors(); ++other)
+        p.pair_allowed[knot][anchor * p.anchors() + other] = p.pair_allowed[knot][other * p.anchors() + anchor] = 0;
+    }
+  }
+
+  /// Anchors that do not help on validation leave, worst first: few well-known configurations beat many half-known ones.
+  void drop_anchors() {
+    say("policy: anchors");
+    store();
+    const OutcomeTable part = train_.rows(0, std::min<std::size_t>(train_.size(), 6000));
+    const Rows part_losses{losses_.columns, {losses_.values.begin(), losses_.values.begin() + static_cast<std::ptrdiff_t>(part.size()) * losses_.columns}};
+    PolicySweep values(model_, part, 0), judge(model_, validation_, policy_relative_cost(model_));
+    const auto score_without = [&](PolicyParameters p) {
+      values.parameters() = p;
+      fit_first_values(values, part_losses, p);
+      judge.parameters() = p;
+      return score(judge);
+    };
+    std::vector<std::uint8_t> used(p_.anchors(), 1);
+    double best = score_without(p_);
+    for (bool found = true; found;) {
+      found = false;
+      std::size_t worst = 0;
+      double best_without = best - 1;
+      for (std::size_t k = 0; k < p_.anchors(); ++k) {
+        if (!used[k] || std::count(used.begin(), used.end(), 1) <= 2) continue;
+        PolicyParameters candidate = p_;
+        forbid(candidate, k);
+        const double value = score_without(candidate);
+        if (value > best_without) {
+          best_without = value;
+          worst = k;
+        }
+      }
+      if (best_without <= best + options_.least_gain) break;
+      found = true;
+      best = best_without;
+      used[worst] = 0;
+      forbid(p_, worst);
+      result_.dropped.push_back(model_.anchors[worst].name);
+      result_.log["dropped"].push_back({{"anchor", model_.anchors[worst].name}, {"score", best}});
+    }
+    if (!result_.dropped.empty()) refit_values();
+    result_.log["score"] = score_on_validation();
+  }
+
+  void fill_budget() {
+    result_.policy_cost = policy_relative_cost(model_);
+    PolicySweep sweep(model_, validation_, result_.policy_cost);
+    model_.budget.clear();
+    double default_cost = -1;
+    for (const double lambda : log_spaced(options_.lambda_low, options_.lambda_high, 2 * options_.knots - 1)) {
+      const SweepPoint point = sweep.at(lambda);
+      result_.validation.push_back(point);
+      model_.budget.push_back({lambda, point.relative});
+      const bool enough = point.accuracy >= reference_accuracy_ - options_.default_drop;
+      if (!enough || (default_cost >= 0 && point.relative >= default_cost)) continue;
+      default_cost = point.relative;
+      model_.default_lambda = lambda;
+    }
+    if (default_cost < 0) {  // never that good: the most accurate
+      const auto best = std::max_element(result_.validation.begin(), result_.validation.end(),
+                                         [](const SweepPoint& a, const SweepPoint& b) { return a.accuracy < b.accuracy; });
+      model_.default_lambda = best->lambda;
+    }
+    result_.default_lambda = model_.default_lambda;
+    result_.log["reference"] = {{"anchor", model_.anchors[reference_].name}, {"accuracy", reference_accuracy_}};
+    result_.log["default_lambda"] = model_.default_lambda;
+    result_.log["error_weight"] = error_weight_;
+  }
+
+  ModelData& model_;
+  const PolicyOptions& options_;
+  const OutcomeTable &train_, &validation_;
+  PolicyParameters p_;
+  PolicyResult result_;
+  Rows losses_;
+  double error_weight_ = 0, reference_accuracy_ = 0, low_ = 0, high_ = 1;
+  std::size_t reference_ = 0;
+};
+
+}  // namespace
+
+double policy_relative_cost(const ModelData& model) {
+  return PolicyHead(model).bops() / bops_table(model.network, model.space).reference();
+}
+
+double curve_score(const std::vector<SweepPoint>& points, double low, double high) {
+  // Below the cheapest point only nothing at all is left to mix with: a policy that cannot be cheap pays for it.
+  std::vector<HullPoint> hull_points{{"", 0, 0, -1}};
+  for (const SweepPoint& point : points) hull_points.push_back({"", point.relative, point.accuracy, -1});
+  const StaticHull hull(std::move(hull_points));
+  double sum = 0;
+  constexpr int kCosts = 24;
+  for (const double cost : log_spaced(low, high, kCosts)) sum += hull.accuracy(cost);
+  return sum / kCosts;
+}
+
+PolicyResult fit_policy(ModelData& model, const PolicyOptions& options, const OutcomeTable& policy_split, const OutcomeTable& validation) {
+  if (policy_split.size() < 100 || validation.size() < 100 || policy_split.anchors != model.anchors.size() ||
+      validation.anchors != model.anchors.size())
+    throw Error(ExitCode::kData, "a policy needs outcomes of every anchor on at least 100 pictures of each split", "fit_policy",
+                "give more pictures");
+  return Learner(model, options, policy_split, validation).run();
+}
+
+}  // namespace bitpilot

@@ -1,0 +1,243 @@
+#include "policy/policy_report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+
+#include "policy/hybrid_learner.h"
+#include "policy/paired_bootstrap.h"
+#include "policy/static_hull.h"
+#include "policy/threshold_cascade.h"
+#include "runtime/core/random.h"
+
+namespace bitpilot {
+namespace {
+
+using nlohmann::json;
+using Correct = std::vector<std::uint8_t>;
+
+std::vector<float> temperatures_of(const ModelData& model) {
+  std::vector<float> values;
+  for (const Anchor& anchor : model.anchors) values.push_back(anchor.temperature);
+  return values;
+}
+
+double mean_of(const Correct& correct) {
+  return std::accumulate(correct.begin(), correct.end(), 0.0) / std::max<double>(1.0, static_cast<double>(correct.size()));
+}
+
+json interval_json(const Interval& interval) {
+  return {{"mean", interval.mean}, {"ci95", {interval.low, interval.high}}, {"standard_error", interval.standard_error}};
+}
+
+/// One set with everything that its rows are compared with.
+class Judge {
+ public:
+  Judge(const ModelData& model, const ReportSet& set, const std::vector<CascadeCurve>& validation_cascades, const ReportOptions& options)
+      : model_(model), set_(set), options_(options), policy_cost_(policy_relative_cost(model)), sweep_(model, *set.table, policy_cost_),
+        validation_cascades_(validation_cascades) {
+    const PolicyParameters& p = sweep_.parameters();
+    const AnchorCosts costs{{p.first_cost.begin(), p.first_cost.end()}, {p.second_cost.begin(), p.second_cost.end()}};
+    cascades_ = all_cascades(*set.table, temperatures_of(model), costs);
+    for (std::size_t k = 0; k < model.anchors.size(); ++k) {
+      StaticRival anchor{model.anchors[k].name, costs.first[k], Correct(set.table->size())};
+      for (std::size_t i = 0; i < set.table->size(); ++i) anchor.correct[i] = sweep_.correct(i, static_cast<int>(k));
+      statics_.push_back(std::move(anchor));
+    }
+    own_ = statics_.size();
+    statics_.insert(statics_.end(), set.rivals.begin(), set.rivals.end());
+  }
+
+  PolicySweep& sweep() { return sweep_; }
+
+  StaticHull hull(bool with_rivals) const {
+    std::vector<HullPoint> points;
+    for (std::size_t s = 0; s < (with_rivals ? statics_.size() : own_); ++s)
+      points.push_back({statics_[s].name, statics_[s].relative, mean_of(statics_[s].correct), static_cast<int>(s)});
+    return StaticHull(std::move(points));
+  }
+
+  json row(const std::vector<PolicyChoice>& choices, double lambda, double validation_cost) const {
+    const SweepPoint point = sweep_.judge(choices, lambda);
+    Correct correct(choices.size());
+    for (std::size_t i = 0; i < choices.size(); ++i) correct[i] = sweep_.correct(i, choices[i].last());
+    json entry{{"lambda", lambda}, {"relative", point.relative}, {"accuracy", point.accuracy}, {"second_looks", point.escalated},
+               {"validation_relative", validation_cost}};
+    add_hull(entry, "hull", correct, hull(false), point.relative);
+    if (statics_.size() > own_) add_hull(entry, "hull_with_rivals", correct, hull(true), point.relative);
+    add_cascade(entry, correct, point.relative, validation_cost);
+    add_single(entry, correct, point.relative);
+    return entry;
+  }
+
+  double gain_over_hull(const SweepPoint& point) const { return point.accuracy - hull(false).accuracy(point.relative); }
+
+ private:
+  Interval compare(const Correct& ours, const std::vector<double>& theirs) const {
+    std::vector<double> difference(ours.size());
+    for (std::size_t i = 0; i < ours.size(); ++i) difference[i] = ours[i] - theirs[i];
+    return paired_bootstrap(difference, set_.table->index, options_.seed, options_.resamples);
+  }
+
+  void add_hull(json& entry, const char* key, const Correct& correct, const StaticHull& hull, double relative) const {
+    const HullMix mix = hull.at(relative);
+    const Correct &low = statics_[static_cast<std::size_t>(mix.low.index)].correct, &high = statics_[static_cast<std::size_t>(mix.high.index)].correct;
+    std::vector<double> expected(correct.size());
+    for (std::size_t i = 0; i < correct.size(); ++i) expected[i] = (1 - mix.share) * low[i] + mix.share * high[i];
+    entry[key] = {{"accuracy", mix.accuracy}, {"low", mix.low.name}, {"high", mix.high.name}, {"share", mix.share},
+                  {"gain", interval_json(compare(correct, expected))}};
+  }
+
+  void add_cascade(json& entry, const Correct& correct, double relative, double validation_cost) const {
+    if (cascades_.empty()) return;
+    const CascadeCurve& curve = cascades_[best_cascade(validation_cascades_, validation_cost)];
+    const Cascade at = curve.at_cost(relative);
+    const Correct theirs = curve.correct_at(relative);
+    entry["cascade"] = {{"first", model_.anchors[static_cast<std::size_t>(at.first)].name},
+                        {"second", model_.anchors[static_cast<std::size_t>(at.second)].name},
+                        {"threshold", at.threshold}, {"relative", at.relative}, {"accuracy", at.accuracy},
+                        {"gain", interval_json(compare(correct, {theirs.begin(), theirs.end()}))}};
+  }
+
+  void add_single(json& entry, const Correct& correct, double relative) const {
+    int best = -1;
+    for (std::size_t s = 0; s < own_; ++s) {
+      if (statics_[s].relative <= relative && (best < 0 || mean_of(statics_[s].correct) > mean_of(statics_[static_cast<std::size_t>(best)].correct)))
+        best = static_cast<int>(s);
+    }
+    if (best < 0) return;
+    const StaticRival& rival = statics_[static_cast<std::size_t>(best)];
+    entry["best_single"] = {{"name", rival.name}, {"relative", rival.relative}, {"accuracy", mean_of(rival.correct)},
+                            {"gain", interval_json(compare(correct, {rival.correct.begin(), rival.correct.end()}))}};
+  }
+
+  const ModelData& model_;
+  const ReportSet& set_;
+  const ReportOptions& options_;
+  double policy_cost_;
+  PolicySweep sweep_;
+  const std::vector<CascadeCurve>& validation_cascades_;
+  std::vector<CascadeCurve> cascades_;
+  std::vector<StaticRival> statics_;
+  std::size_t own_ = 0;
+};
+
+/// Accuracy at equal mean cost with something about the policy changed.
+json at_equal_cost(const Judge& judge, const PolicySweep& changed, double relative) {
+  const SweepPoint point = changed.at(lambda_at_cost(changed, relative));
+  return {{"relative", point.relative}, {"accuracy", point.accuracy}, {"gain_over_hull", judge.gain_over_hull(point)}};
+}
+
+json ablations(const ModelData& model, const Judge& judge, const OutcomeTable& table, double relative) {
+  PolicySweep sweep(model, table, policy_relative_cost(model));
+  const PolicyParameters whole = sweep.parameters();
+  json result;
+  result["whole"] = at_equal_cost(judge, sweep, relative);
+  sweep.parameters().first_weight = 0;
+  result["without_first_look_network"] = at_equal_cost(judge, sweep, relative);
+  sweep.parameters() = whole;
+  sweep.parameters().stop_weight = 0;
+  result["without_stop_network"] = at_equal_cost(judge, sweep, relative);
+  sweep.parameters().first_weight = 0;
+  result["without_networks"] = at_equal_cost(judge, sweep, relative);
+  sweep.parameters() = whole;
+  for (auto& row : sweep.parameters().pair_allowed) std::fill(row.begin(), row.end(), 0);
+  result["one_look"] = at_equal_cost(judge, sweep, relative);
+  return result;
+}
+
+std::vector<std::size_t> permutation(std::size_t count, std::uint64_t seed) {
+  std::vector<std::size_t> order(count);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  Random random(seed, "policy_report.shuffle");
+  for (std::size_t i = count; i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+  return order;
+}
+
+json shuffles(const ModelData& model, const Judge& judge, const OutcomeTable& table, double relative, std::uint64_t seed) {
+  const auto order = permutation(table.size(), seed);
+  const std::pair<const char*, Permutations> tests[] = {{"embedding", {order, {}}}, {"scores", {{}, order}}, {"both", {order, order}}};
+  json result;
+  for (const auto& [name, permutations] : tests) {
+    const PolicySweep sweep(model, table, policy_relative_cost(model), permutations);
+    result[name] = at_equal_cost(judge, sweep, relative);
+  }
+  return result;
+}
+
+std::string choice_name(const ModelData& model, const PolicyChoice& choice) {
+  std::string name = model.anchors[static_cast<std::size_t>(choice.first)].name;
+  if (choice.second >= 0) name += ">" + model.anchors[static_cast<std::size_t>(choice.second)].name;
+  return choice.fallback ? "fallback:" + name : name;
+}
+
+/// What was chosen, how often, by family; and the same configurations dealt out at random.
+json shares(const ModelData& model, const PolicySweep& sweep, const std::vector<PolicyChoice>& choices) {
+  std::map<std::string, double> share;
+  std::vector<double> last(model.anchors.size(), 0), accuracy(model.anchors.size(), 0);
+  std::map<std::string, std::array<double, 4>> family;  // pictures, cost, right, second looks
+  const double n = static_cast<double>(choices.size());
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    share[choice_name(model, choices[i])] += 1 / n;
+    last[static_cast<std::size_t>(choices[i].last())] += 1 / n;
+    for (std::size_t k = 0; k < accuracy.size(); ++k) accuracy[k] += sweep.correct(i, static_cast<int>(k)) / n;
+    auto& entry = family[sweep.table().families[sweep.table().family[i]]];
+    entry[0] += 1;
+    entry[1] += sweep.cost_of(choices[i]);
+    entry[2] += sweep.correct(i, choices[i].last());
+    entry[3] += choices[i].second >= 0 ? 1 : 0;
+  }
+  double random_accuracy = 0;
+  for (std::size_t k = 0; k < last.size(); ++k) random_accuracy += last[k] * accuracy[k];
+  json by_family;
+  for (const auto& [name, entry] : family)
+    by_family[name] = {{"images", entry[0]}, {"relative", entry[1] / entry[0]}, {"accuracy", entry[2] / entry[0]}, {"second_looks", entry[3] / entry[0]}};
+  const auto serving = std::count_if(share.begin(), share.end(), [](const auto& s) { return s.second >= 0.05; });
+  return {{"looks", share}, {"serving_5_percent", serving}, {"same_histogram_at_random", random_accuracy}, {"by_family", by_family}};
+}
+
+}  // namespace
+
+double lambda_at_cost(const PolicySweep& sweep, double relative) {
+  double low = std::log(1e-4), high = std::log(64.0);
+  for (int step = 0; step < 18; ++step) {
+    const double middle = (low + high) / 2;
+    (sweep.at(std::exp(middle)).relative > relative ? low : high) = middle;
+  }
+  return std::exp(high);
+}
+
+json policy_report(const ModelData& model, const OutcomeTable& validation, const std::vector<ReportSet>& sets, const ReportOptions& options) {
+  const double policy_cost = policy_relative_cost(model);
+  const PolicySweep on_validation(model, validation, policy_cost);
+  const PolicyParameters parameters = unpack_policy(model);
+  const AnchorCosts costs{{parameters.first_cost.begin(), parameters.first_cost.end()}, {parameters.second_cost.begin(), parameters.second_cost.end()}};
+  const auto validation_cascades = all_cascades(validation, temperatures_of(model), costs);
+  // The sweep: lambdas whose validation costs are evenly spread in logarithm between both ends.
+  const double most = on_validation.at(1e-3).relative, least = on_validation.at(64).relative;
+  std::vector<double> lambdas;
+  for (const double cost : log_spaced(least * 1.01, std::max(least * 1.02, most), options.lambdas)) lambdas.push_back(lambda_at_cost(on_validation, cost));
+  json report{{"policy_relative", policy_cost}, {"policy_bops", PolicyHead(model).bops()}, {"default_lambda", model.default_lambda},
+              {"first_weight", parameters.first_weight}, {"stop_weight", parameters.stop_weight}, {"offsets", !parameters.offset.empty()}};
+  for (const ReportSet& set : sets) {
+    Judge judge(model, set, validation_cascades, options);
+    json& entry = report["sets"][set.name];
+    double deviation = 0;
+    for (const double lambda : lambdas) {
+      const double expected = on_validation.at(lambda).relative;
+      entry["sweep"].push_back(judge.row(judge.sweep().choose(lambda), lambda, expected));
+      deviation = std::max(deviation, std::abs(entry["sweep"].back()["relative"].get<double>() / expected - 1));
+    }
+    entry["largest_budget_deviation"] = deviation;
+    const auto choices = judge.sweep().choose(model.default_lambda);
+    entry["default"] = judge.row(choices, model.default_lambda, on_validation.at(model.default_lambda).relative);
+    entry["default"]["choices"] = shares(model, judge.sweep(), choices);
+    const double relative = entry["default"]["relative"];
+    entry["ablations"] = ablations(model, judge, *set.table, relative);
+    entry["shuffles"] = shuffles(model, judge, *set.table, relative, options.seed);
+  }
+  return report;
+}
+
+}  // namespace bitpilot

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "env/outcomes.h"
+#include "policy/policy_sweep.h"
+
+namespace bitpilot {
+
+/// A static configuration that is no anchor of the model (searched on it, or a model trained alone), judged on the same pictures.
+struct StaticRival {
+  std::string name;
+  double relative = 0;
+  std::vector<std::uint8_t> correct;  ///< [N]
+};
+
+/// One evaluation set: seen families, held-out families, clean pictures.
+struct ReportSet {
+  std::string name;
+  const OutcomeTable* table = nullptr;
+  std::vector<StaticRival> rivals;  ///< joined to the anchors in the second hull
+};
+
+struct ReportOptions {
+  int lambdas = 13;           ///< points of the sweep
+  int resamples = 1000;       ///< of the bootstrap
+  std::uint64_t seed = 0;
+};
+
+/// The evidence for a policy, every figure from the runtime's own decision rules with the policy's cost billed: accuracy against cost over
+/// lambda, beside the static hull, the model's own threshold cascade (pair chosen on validation, threshold at equal cost) and the best single
+/// anchor, with paired bootstrap intervals; the same configurations drawn at random; ablations and shuffle tests at equal cost; shares of
+/// configurations; deviation from the budget table.
+nlohmann::json policy_report(const ModelData& model, const OutcomeTable& validation, const std::vector<ReportSet>& sets,
+                             const ReportOptions& options = {});
+
+/// The lambda whose mean cost on a sweep is nearest to `relative` (bisection; cost falls with lambda).
+double lambda_at_cost(const PolicySweep& sweep, double relative);
+
+}  // namespace bitpilot

@@ -1,0 +1,30 @@
+#pragma once
+
+#include "env/outcomes.h"
+#include "policy/small_network.h"
+#include "runtime/policy_parameters.h"
+
+namespace bitpilot {
+
+struct EstimatorOptions {
+  int hidden = 32;
+  int embedding = 16;
+  int epochs = 25;
+  std::uint64_t seed = 0;
+};
+
+/// Trains the blind data-quality estimator: standardised statistics and stem means -> hidden -> embedding, on three tasks at once:
+/// severity 0..5, degradation family (dropped afterwards), and the clipped loss of every anchor (what the policy needs to know).
+/// Fills feature_mean, feature_scale, embedding (outputs standardised) and severity of `parameters`.
+void fit_quality_estimator(const OutcomeTable& table, const std::vector<float>& temperatures, int stem_pixels, const EstimatorOptions& options,
+                           PolicyParameters& parameters);
+
+/// What PolicyHead will see of every picture, [N][embedding]; needs feature_mean, feature_scale and embedding.
+Rows estimator_embedding(const OutcomeTable& table, int stem_pixels, const PolicyParameters& parameters);
+/// Pixels that the stem's channel sums run over.
+int stem_pixels(const ModelData& model);
+
+/// Clipped loss of every anchor, [N][anchors].
+Rows anchor_losses(const OutcomeTable& table, const std::vector<float>& temperatures);
+
+}  // namespace bitpilot
