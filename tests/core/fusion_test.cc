@@ -95,7 +95,7 @@ TEST_CASE("core/fusion: graphs that the runtime cannot run are refused") {
        }},
   };
   for (const auto& [what, build] : graphs) {
-    CAPTURE(what);
+    INFO(std::string(what));
     Network network;
     const int stem = network.relu(network.conv("stem", network.input({1, 8, 8}), 8, 3));
     network.linear("classifier", network.global_avg_pool(build(network, stem)), 2);

@@ -148,7 +148,7 @@ TEST_CASE("core/network: a graph that is none is refused as bad data") {
   };
   network_from_json(good);
   for (const auto& [what, mutate] : mutations) {
-    CAPTURE(what);
+    INFO(std::string(what));
     nlohmann::json bad = good;
     mutate(bad);
     CHECK(code_of([&] { network_from_json(bad); }) == ExitCode::kData);
