@@ -153,9 +153,9 @@ class Evaluator {
     std::vector<double> multiplier = folded(step.layer).multiplier;
     for (double& m : multiplier) m /= static_cast<double>(carried ? carry.step : wanted->input_step);
     const Tensor value = biased * floats(multiplier);
-    const Stored stored = pooled(carried ? code(value, carry.zero_point, 8)
-                                         : code(value, wanted->input_zero_point, wanted->activation_bits),
-                                 step);
+    const Stored stored = pooled(
+        carried ? code(value, carry.zero_point, 8) : code(value, wanted->input_zero_point, wanted->activation_bits),
+        step);
     if (carried) carries_[at(step.layer)] = stored;
     for (const int reader : step.readers) read_by_[at(reader)] = for_reader(stored, reader);
   }

@@ -5,8 +5,6 @@
 
 #define BITPILOT_UNROLL _Pragma("GCC unroll 16")
 #define BITPILOT_FENCE asm volatile("" ::: "memory")
-// Keeps g++ 12 from re-associating vector sums into a tree that spills.
-#define BITPILOT_KEEP(value) asm("" : "+x"(value))
 
 #pragma GCC push_options
 #pragma GCC target("avx2")
@@ -62,6 +60,7 @@ inline Vec even_lanes(Vec a, Vec b) {
 inline Vec load_words(const std::int16_t* from) {
   return _mm256_cvtepi16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
 }
+inline Vec load_all(const std::int32_t* from) { return _mm256_loadu_si256(reinterpret_cast<const Vec*>(from)); }
 inline void store_all(std::int32_t* to, Vec value) { _mm256_storeu_si256(reinterpret_cast<Vec*>(to), value); }
 inline std::int32_t total(Vec value) {
   alignas(32) std::int32_t lane[kLanes];
@@ -70,6 +69,10 @@ inline std::int32_t total(Vec value) {
   for (const std::int32_t one : lane) all += one;
   return all;
 }
+
+/// acc += value in one register before and after: g++ 12 re-associates, copies and spills the sums otherwise.
+inline void accumulate(Vec& acc, Vec value) { asm("vpaddd %1, %0, %0" : "+x"(acc) : "x"(value)); }
+inline void accumulate_words(Vec& acc, Vec value) { asm("vpaddw %1, %0, %0" : "+x"(acc) : "x"(value)); }
 
 /// maddubs adds two u8 x s8 products in 16 bits and saturates: packing() allows it only where the pair cannot pass
 /// 32767.
@@ -85,8 +88,7 @@ struct Bytes {
     return _mm256_set1_epi32(channels);
   }
   static Vec multiply_add(Vec acc, Vec codes, Vec weight) {
-    acc = _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, weight), _mm256_set1_epi16(1)));
-    BITPILOT_KEEP(acc);
+    accumulate(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, weight), _mm256_set1_epi16(1)));
     return acc;
   }
 };
@@ -95,8 +97,7 @@ struct Bytes {
 struct NarrowBytes : Bytes {
   static constexpr bool kNarrow = true;
   static Vec multiply_add(Vec acc, Vec codes, Vec weight) {
-    acc = _mm256_add_epi16(acc, _mm256_maddubs_epi16(codes, weight));
-    BITPILOT_KEEP(acc);
+    accumulate_words(acc, _mm256_maddubs_epi16(codes, weight));
     return acc;
   }
   static Vec widened(Vec acc) { return _mm256_madd_epi16(acc, _mm256_set1_epi16(1)); }
@@ -122,10 +123,8 @@ struct Words {
     return {_mm256_set1_epi32(pair[0]), _mm256_set1_epi32(pair[1])};
   }
   static Vec multiply_add(Vec acc, const Input& codes, const Weight& weight) {
-    acc = _mm256_add_epi32(acc, _mm256_madd_epi16(codes.even, weight.even));
-    BITPILOT_KEEP(acc);
-    acc = _mm256_add_epi32(acc, _mm256_madd_epi16(codes.odd, weight.odd));
-    BITPILOT_KEEP(acc);
+    accumulate(acc, _mm256_madd_epi16(codes.even, weight.even));
+    accumulate(acc, _mm256_madd_epi16(codes.odd, weight.odd));
     return acc;
   }
 };

@@ -62,6 +62,7 @@ inline Vec even_lanes(Vec a, Vec b) {
 inline Vec load_words(const std::int16_t* from) {
   return _mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 }
+inline Vec load_all(const std::int32_t* from) { return _mm512_loadu_si512(from); }
 inline void store_all(std::int32_t* to, Vec value) { _mm512_storeu_si512(to, value); }
 inline std::int32_t total(Vec value) {
   alignas(64) std::int32_t lane[kLanes];
@@ -86,7 +87,8 @@ struct Bytes {
     return value;
   }
   static Vec multiply_add(Vec acc, Vec codes, Vec weight) {
-    // As _mm512_dpbusd_epi32, but with one register for the sum before and after: g++ 12 copies and spills it otherwise.
+    // As _mm512_dpbusd_epi32, but with one register for the sum before and after: g++ 12 copies and spills it
+    // otherwise.
     asm("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(codes), "v"(weight));
     return acc;
   }

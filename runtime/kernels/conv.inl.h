@@ -43,12 +43,13 @@ static inline void store_quad(const ConvTask& task, int filter, int position, Ve
   }
 }
 
-/// Moves 16-bit sums into the 32-bit ones and starts them anew.
+/// Moves 16-bit sums into the 32-bit ones, which live in memory, and starts them anew.
 template <class Dot, int FILTERS, int VECTORS>
-static inline void widen(Vec (&sums)[FILTERS][VECTORS], Vec (&wide)[FILTERS][VECTORS]) {
-  BITPILOT_UNROLL for (int f = 0; f < FILTERS; ++f) BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v) {
-    wide[f][v] = sum(wide[f][v], Dot::widened(sums[f][v]));
-    sums[f][v] = splat(0);
+static inline void widen(Vec (&sums)[FILTERS][VECTORS], std::int32_t* wide) {
+  BITPILOT_UNROLL for (int i = 0; i < FILTERS * VECTORS; ++i) {
+    Vec& narrow = sums[i / VECTORS][i % VECTORS];
+    store_all(wide + i * kLanes, sum(load_all(wide + i * kLanes), Dot::widened(narrow)));
+    narrow = splat(0);
   }
 }
 
@@ -56,11 +57,13 @@ static inline void widen(Vec (&sums)[FILTERS][VECTORS], Vec (&wide)[FILTERS][VEC
 template <class Dot, int FILTERS, int VECTORS, int GROUP, bool ADD>
 static inline void conv_tile(const ConvTask& task, int group, int first, int position) {
   Vec sums[FILTERS][VECTORS];
-  Vec wide[Dot::kNarrow ? FILTERS : 1][VECTORS];
+  std::int32_t memory[Dot::kNarrow ? FILTERS * VECTORS * kLanes : 1];
+  std::int32_t* wide = memory;
+  asm("" : "+r"(wide));  // keeps the 32-bit sums out of the registers that the 16-bit ones need
   const int filter = group * GROUP + first;
   BITPILOT_UNROLL for (int f = 0; f < FILTERS; ++f) BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v) {
     sums[f][v] = splat(Dot::kNarrow ? 0 : task.bias[filter + f]);
-    if constexpr (Dot::kNarrow) wide[f][v] = splat(task.bias[filter + f]);
+    if constexpr (Dot::kNarrow) store_all(wide + (f * VECTORS + v) * kLanes, splat(task.bias[filter + f]));
   }
   const int steps = Dot::kNarrow ? 32767 / (2 * task.code_bound * task.weight_bound) : 0;
   int left = steps;
@@ -91,7 +94,7 @@ static inline void conv_tile(const ConvTask& task, int group, int first, int pos
   if constexpr (Dot::kNarrow) {
     widen<Dot>(sums, wide);
     BITPILOT_UNROLL for (int f = 0; f < FILTERS; ++f) BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v) sums[f][v] =
-        wide[f][v];
+        load_all(wide + (f * VECTORS + v) * kLanes);
   }
   BITPILOT_UNROLL for (int f = 0; f < FILTERS; f += 4) BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v)
       store_quad<ADD>(task, filter + f, position + v * kLanes, sums[f][v], sums[f + 1][v], sums[f + 2][v],

@@ -12,7 +12,7 @@ using bitpilot::testing::RandomModel;
 
 namespace {
 
-constexpr int kModels = 150;
+constexpr int kModels = 300;
 constexpr int kConfigs = 3;
 constexpr int kPictures = 2;
 
@@ -92,4 +92,47 @@ TEST_CASE(
   // The comparison means something only where codes are not all clamped.
   CHECK(inside * 4 > codes_compared);
   MESSAGE(codes_compared, " codes compared, ", inside, " of them not clamped");
+}
+
+TEST_CASE("parity: rounding half up, a zero point off by one, unfolded gains and a border of zeros are each noticed") {
+  const std::pair<IntegerMutation, const char*> mutations[] = {
+      {IntegerMutation::kRoundHalfUp, "round half up"},
+      {IntegerMutation::kZeroPointOffByOne, "zero point off by one"},
+      {IntegerMutation::kNormalisationNotFolded, "normalisation not folded"},
+      {IntegerMutation::kPaddedWithZero, "padded with zero"},
+  };
+  constexpr int kMutatedModels = 60;
+  for (const auto& [mutation, name] : mutations) {
+    int noticed = 0;
+    for (int seed = 0; seed < kMutatedModels; ++seed) {
+      RandomModel random(static_cast<std::uint64_t>(seed), {.large_zero_points = true});
+      const Case drawn = draw_pictures(random);
+      const BitConfig config = random.model().anchors[0].config;
+      Session session(std::make_shared<Model>(random.model()));
+      const std::vector<CodeTrace> trace = session.trace(drawn.picture(0), config);
+      const auto differs = [&](IntegerMutation now) {
+        return first_difference(trace,
+                                evaluate_integer(random.model(), config, drawn.picture(0), true, now).traces[0]) != "";
+      };
+      REQUIRE_FALSE(differs(IntegerMutation::kNone));
+      noticed += differs(mutation);
+    }
+    INFO(std::string(name));
+    CHECK(noticed > 0);
+    MESSAGE(std::string(name), ": noticed in ", noticed, " of ", kMutatedModels, " models");
+  }
+}
+
+TEST_CASE("parity: a batch gives each picture the result that it has alone") {
+  for (int seed = 0; seed < 30; ++seed) {
+    RandomModel random(static_cast<std::uint64_t>(seed));
+    const Case drawn = draw_pictures(random);
+    const BitConfig config = random.config();
+    const IntegerEvaluation batch = evaluate_integer(random.model(), config, drawn.pictures, true);
+    for (int p = 0; p < kPictures; ++p) {
+      const IntegerEvaluation alone = evaluate_integer(random.model(), config, drawn.picture(p), true);
+      CHECK(alone.scores[0] == batch.scores[static_cast<std::size_t>(p)]);
+      CHECK(alone.traces[0] == batch.traces[static_cast<std::size_t>(p)]);
+    }
+  }
 }

@@ -1,0 +1,223 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstring>
+#include <string>
+
+#include "runtime/core/random.h"
+#include "runtime/kernels/kernels.h"
+#include "runtime/kernels/packing.h"
+
+using namespace bitpilot;
+
+namespace {
+
+/// What fills codes and weights: random values or the ends of their ranges, which saturate careless kernels.
+enum class Fill { kRandom, kHighLow, kHighHigh, kMixedEnds };
+constexpr Fill kFills[] = {Fill::kRandom, Fill::kHighLow, Fill::kHighHigh, Fill::kMixedEnds};
+
+struct Problem {
+  int in = 0, out = 0, kernel = 0, height = 0, width = 0;
+  bool depthwise = false, add = false;
+  int bits_w = 8, bits_a = 8;
+  Fill fill = Fill::kRandom;
+  int g = 1, h = 0;  ///< effective weight g * code + h
+};
+
+/// One value in C4 layout with a border on each side that shares columns between rows.
+struct Value {
+  Value(int channels, int height, int width, int pad)
+      : row(width + pad),
+        plane(static_cast<std::size_t>(4 * ((height + 2 * pad) * row + pad))),
+        origin(static_cast<std::size_t>(4 * (pad * row + pad))),
+        bytes(plane * static_cast<std::size_t>((channels + 7) / 8 * 2) + 4 * kSlackPositions * 2, 0) {}
+  std::uint8_t& at(int c, int y, int x) {
+    return bytes[static_cast<std::size_t>(c / 4) * plane + origin +
+                 static_cast<std::size_t>(4 * (y * row + x) + c % 4)];
+  }
+  int row;
+  std::size_t plane, origin;
+  std::vector<std::uint8_t> bytes;
+};
+
+/// A whole convolution task with its memory; the same seed gives the same numbers whatever the kernels.
+class Convolution {
+ public:
+  Convolution(const Problem& p, std::uint64_t seed)
+      : p_(p),
+        random_(seed, "kernels"),
+        pad_(p.kernel / 2),
+        src_(p.in, p.height, p.width, pad_),
+        carry_(p.out, p.height, p.width, pad_) {
+    const int highest = (1 << p.bits_a) - 1;
+    for (int c = 0; c < p.in; ++c)
+      for (int y = 0; y < p.height; ++y)
+        for (int x = 0; x < p.width; ++x)
+          src_.at(c, y, x) = static_cast<std::uint8_t>(p.fill == Fill::kRandom ? below(highest + 1) : highest);
+    for (std::uint8_t& code : carry_.bytes) code = static_cast<std::uint8_t>(below(256));
+    weights_.out = p.out;
+    weights_.in = p.depthwise ? 1 : p.in;
+    weights_.taps = p.kernel * p.kernel;
+    weights_.depthwise = p.depthwise;
+    for (int i = 0; i < weights_.out * weights_.in * weights_.taps; ++i)
+      weights_.values.push_back(static_cast<std::int16_t>(weight()));
+    // Results spread over the codes: uniform extremes add up, mixed signs do not.
+    const double terms = weights_.in * weights_.taps;
+    const bool adds_up = p.fill == Fill::kHighLow || p.fill == Fill::kHighHigh || p.h != 0;
+    const double reach = (adds_up ? terms : std::sqrt(terms)) * highest * ((1 << (p.bits_w - 1)) * p.g + std::abs(p.h));
+    for (int o = 0; o < (p.out + 15) / 16 * 16; ++o) {
+      multiplier_.push_back(static_cast<float>((random_.uniform() - 0.5) * 500 / reach));
+      bias_.push_back(below(2001) - 1000);
+    }
+    for (int y = 0; y < p.height; ++y)
+      for (int ky = 0; y == 0 && ky < p.kernel; ++ky)
+        for (int kx = 0; kx < p.kernel; ++kx) taps_.push_back(4 * ((ky - pad_) * src_.row + kx - pad_));
+    valid_.assign(static_cast<std::size_t>(p.height * src_.row / 8 + 8), 0);
+    for (int y = 0; y < p.height; ++y)
+      for (int x = 0; x < p.width; ++x) {
+        const int position = y * src_.row + x;
+        valid_[static_cast<std::size_t>(position / 8)] |= static_cast<std::uint8_t>(1 << (position % 8));
+      }
+  }
+
+  /// Everything that the kernels store, borders (of code 77) included: an 8-bit code and a code of 3 bits with a zero
+  /// point.
+  std::vector<std::uint8_t> run(const Kernels& kernels) {
+    const Packing packing = kernels.packing(p_.depthwise, weights_.lowest(), weights_.highest(), (1 << p_.bits_a) - 1);
+    const PackedWeights packed = pack_weights(weights_, packing);
+    Value first(p_.out, p_.height, p_.width, pad_), second = first;
+    std::memset(first.bytes.data(), 77, first.bytes.size());
+    std::memset(second.bytes.data(), 77, second.bytes.size());
+    const CodeOutput outputs[2] = {{first.bytes.data() + first.origin, first.plane, 1.0F, 0, 255},
+                                   {second.bytes.data() + second.origin, second.plane, 0.037F, 3, 7}};
+    ConvTask task;
+    task.src = src_.bytes.data() + src_.origin;
+    task.src_plane = src_.plane;
+    task.taps = taps_.data();
+    task.tap_count = static_cast<int>(taps_.size());
+    task.positions = p_.height * src_.row;
+    task.valid = valid_.data();
+    task.packing = packing;
+    task.weights = packed.data();
+    task.group_bytes = packed.group_bytes;
+    task.groups = (p_.out + packing.group - 1) / packing.group;
+    task.quads = p_.depthwise ? 1 : (p_.in + 3) / 4;
+    task.quad_step = p_.depthwise ? 1 : 0;
+    task.code_bound = (1 << p_.bits_a) - 1;
+    task.weight_bound = packed.weight_bound;
+    task.multiplier = multiplier_.data();
+    task.bias = bias_.data();
+    if (p_.add) task.carry = {carry_.bytes.data() + carry_.origin, carry_.plane, 0.31F, 128};
+    task.outputs = outputs;
+    task.output_count = 2;
+    kernels.conv(task);
+    std::vector<std::uint8_t> all = first.bytes;
+    all.insert(all.end(), second.bytes.begin(), second.bytes.end());
+    clear_padding(all, first);
+    return all;
+  }
+
+  /// Accumulator by the definition, at one pixel.
+  std::int64_t expected(int o, int y, int x) {
+    std::int64_t sum = 0;
+    for (int i = 0; i < weights_.in; ++i)
+      for (int t = 0; t < weights_.taps; ++t) {
+        const int sy = y + t / p_.kernel - pad_, sx = x + t % p_.kernel - pad_;
+        if (sy < 0 || sx < 0 || sy >= p_.height || sx >= p_.width) continue;
+        sum += static_cast<std::int64_t>(src_.at(p_.depthwise ? o : i, sy, sx)) *
+               weights_.values[static_cast<std::size_t>((o * weights_.in + i) * weights_.taps + t)];
+      }
+    return sum + bias_[static_cast<std::size_t>(o)];
+  }
+  float multiplier(int o) const { return multiplier_[static_cast<std::size_t>(o)]; }
+
+ private:
+  int below(int count) { return static_cast<int>(random_.below(static_cast<std::uint64_t>(count))); }
+  int weight() {
+    const int lowest = -(1 << (p_.bits_w - 1)), highest = -lowest - 1;
+    int code = lowest;
+    if (p_.fill == Fill::kRandom) code = lowest + below(highest - lowest + 1);
+    if (p_.fill == Fill::kHighHigh) code = highest;
+    if (p_.fill == Fill::kMixedEnds) code = below(2) == 0 ? lowest : highest;
+    return p_.g * code + p_.h;
+  }
+  /// Channels that only pad a group may hold anything.
+  void clear_padding(std::vector<std::uint8_t>& all, const Value& shape) const {
+    for (int half = 0; half < 2; ++half)
+      for (std::size_t i = 0; i < shape.bytes.size(); ++i)
+        if (static_cast<int>(i / shape.plane * 4 + i % 4) >= p_.out)
+          all[static_cast<std::size_t>(half) * shape.bytes.size() + i] = 0;
+  }
+
+  Problem p_;
+  Random random_;
+  int pad_;
+  Value src_, carry_;
+  EffectiveWeights weights_;
+  std::vector<float> multiplier_;
+  std::vector<std::int32_t> bias_, taps_;
+  std::vector<std::uint8_t> valid_;
+};
+
+void check_all(const Problem& problem, std::uint64_t seed) {
+  Convolution convolution(problem, seed);
+  const std::vector<std::uint8_t> reference = convolution.run(kScalarKernels);
+  for (const Kernels* kernels : all_kernels()) {
+    if (!kernels->supported()) continue;
+    INFO(std::string(kernels->name), ": ", problem.in, " -> ", problem.out, ", kernel ", problem.kernel, ", ",
+         problem.height, " x ", problem.width, ", bits ", problem.bits_w, "/", problem.bits_a, ", fill ",
+         static_cast<int>(problem.fill), ", depthwise ", problem.depthwise, ", g ", problem.g, ", h ", problem.h);
+    REQUIRE(convolution.run(*kernels) == reference);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("kernels: the scalar convolution is the integer rule, pixel by pixel") {
+  const Problem problem{6, 9, 3, 5, 7, false, false, 8, 8, Fill::kRandom, 1, 0};
+  Convolution convolution(problem, 1);
+  const std::vector<std::uint8_t> stored = convolution.run(kScalarKernels);
+  Value layout(9, 5, 7, 1);
+  layout.bytes.assign(stored.begin(), stored.begin() + static_cast<std::ptrdiff_t>(layout.bytes.size()));
+  for (int o = 0; o < 9; ++o)
+    for (int y = 0; y < 5; ++y)
+      for (int x = 0; x < 7; ++x) {
+        const float value = static_cast<float>(convolution.expected(o, y, x)) * convolution.multiplier(o);
+        CHECK(static_cast<float>(layout.at(o, y, x)) == std::min(std::max(std::nearbyint(value), 0.0F), 255.0F));
+      }
+}
+
+TEST_CASE("kernels: every set stores the scalar codes for every pair of bits, at the ends of the ranges too") {
+  std::uint64_t seed = 100;
+  for (int bits_w = 2; bits_w <= 8; ++bits_w)
+    for (int bits_a = 2; bits_a <= 8; ++bits_a)
+      for (const Fill fill : kFills) {
+        check_all({16, 16, 3, 9, 11, false, false, bits_w, bits_a, fill, 1, 0}, ++seed);
+        check_all({40, 8, 1, 3, 5, false, true, bits_w, bits_a, fill, 1, 0}, ++seed);
+        check_all({8, 8, 3, 6, 6, true, false, bits_w, bits_a, fill, 1, 0}, ++seed);
+      }
+}
+
+TEST_CASE("kernels: every set stores the scalar codes for every Form, beyond 8-bit effective weights too") {
+  std::uint64_t seed = 3000;
+  const std::pair<int, int> forms[] = {{1, 0}, {1, -127}, {1, 100}, {2, 1}, {2, -255}};
+  for (const auto& [g, h] : forms)
+    for (const int bits : {2, 5, 8})
+      for (const Fill fill : kFills)
+        for (const bool depthwise : {false, true})
+          check_all({12, 12, 3, 5, 9, depthwise, false, bits, bits, fill, g, h}, ++seed);
+}
+
+TEST_CASE("kernels: every set stores the scalar codes for any size, and nothing outside the picture") {
+  Random random(7, "shapes");
+  const auto between = [&](int low, int high) {
+    return low + static_cast<int>(random.below(static_cast<std::uint64_t>(high - low + 1)));
+  };
+  for (int i = 0; i < 400; ++i) {
+    const int channels = between(1, 40);
+    const bool depthwise = between(0, 3) == 0;
+    check_all({channels, depthwise ? channels : between(1, 40), 2 * between(0, 3) + 1, between(1, 20), between(1, 40),
+               depthwise, between(0, 1) == 0, between(2, 8), between(2, 8), kFills[between(0, 3)], 1, 0},
+              static_cast<std::uint64_t>(10000 + i));
+  }
+}

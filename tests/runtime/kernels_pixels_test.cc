@@ -1,0 +1,119 @@
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <functional>
+#include <string>
+
+#include "runtime/core/random.h"
+#include "runtime/kernels/kernels.h"
+
+using namespace bitpilot;
+
+namespace {
+
+constexpr int kQuads = 3;
+constexpr int kHeight = 7, kWidth = 19, kPad = 2, kRow = kWidth + kPad;
+constexpr std::size_t kPlane = 4 * ((kHeight + 2 * kPad) * kRow + kPad);
+constexpr std::size_t kOrigin = 4 * (kPad * kRow + kPad);
+
+std::vector<std::uint8_t> random_bytes(std::uint64_t seed) {
+  Random random(seed, "pixels");
+  std::vector<std::uint8_t> bytes(kQuads * kPlane + 8 * kSlackPositions);
+  for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random.below(256));
+  return bytes;
+}
+
+std::vector<std::uint8_t> valid_bits() {
+  std::vector<std::uint8_t> bits(kHeight * kRow / 8 + 8, 0);
+  for (int y = 0; y < kHeight; ++y)
+    for (int x = 0; x < kWidth; ++x)
+      bits[static_cast<std::size_t>((y * kRow + x) / 8)] |= static_cast<std::uint8_t>(1 << ((y * kRow + x) % 8));
+  return bits;
+}
+
+const std::vector<std::uint8_t> kSrc = random_bytes(1);
+const std::vector<std::uint8_t> kValid = valid_bits();
+
+/// Bytes that `run` leaves in a value that held random ones.
+using Run = std::function<void(const Kernels&, std::uint8_t* dst)>;
+void check_all(const Run& run) {
+  std::vector<std::uint8_t> reference = random_bytes(2);
+  run(kScalarKernels, reference.data() + kOrigin);
+  CHECK(reference != random_bytes(2));
+  for (const Kernels* kernels : all_kernels()) {
+    if (!kernels->supported()) continue;
+    INFO(std::string(kernels->name));
+    std::vector<std::uint8_t> dst = random_bytes(2);
+    run(*kernels, dst.data() + kOrigin);
+    CHECK(dst == reference);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("kernels: max pools of every set are equal and leave the border alone") {
+  const std::vector<std::int32_t> taps{-4 * kRow - 4, -4 * kRow, 0, 4, 4 * kRow + 4};
+  check_all([&](const Kernels& kernels, std::uint8_t* dst) {
+    kernels.max_pool({kSrc.data() + kOrigin, kPlane, taps.data(), static_cast<int>(taps.size()), kHeight * kRow,
+                      kValid.data(), kQuads, dst, kPlane});
+  });
+}
+
+TEST_CASE("kernels: gathers of every set copy the same pixels at strides 1 to 3, and no more") {
+  for (int stride = 1; stride <= 3; ++stride)
+    for (const int columns : {1, 5, 8, 9}) {
+      if (columns * stride > kWidth + kPad) continue;
+      check_all([&](const Kernels& kernels, std::uint8_t* dst) {
+        kernels.gather({kSrc.data() + kOrigin - 4, kPlane, 4 * kRow, dst, kPlane, 4 * kRow, kQuads, kHeight / stride,
+                        columns, stride});
+      });
+    }
+}
+
+TEST_CASE("kernels: every set changes codes by the 256-entry rule") {
+  for (const float scale : {1.0F, 0.5F, 0.0123F, 3.7F})
+    for (const int src_zero : {0, 128})
+      for (const auto& [zero_point, highest] : {std::pair{0, 255}, {0, 3}, {2, 15}, {128, 255}})
+        check_all([&](const Kernels& kernels, std::uint8_t* dst) {
+          RecodeTask task{kSrc.data() + kOrigin, kPlane, src_zero, kHeight * kRow, kValid.data(), kQuads, {}};
+          task.output = {dst, kPlane, scale, zero_point, highest};
+          kernels.recode(task);
+        });
+}
+
+TEST_CASE("kernels: every set sums the valid pixels of each channel") {
+  for (const Kernels* kernels : all_kernels()) {
+    if (!kernels->supported()) continue;
+    std::vector<std::int32_t> sums(4 * kQuads);
+    kernels->channel_sums({kSrc.data() + kOrigin, kPlane, kHeight * kRow, kValid.data(), kQuads, sums.data()});
+    for (int c = 0; c < 4 * kQuads; ++c) {
+      std::int32_t expected = 0;
+      for (int y = 0; y < kHeight; ++y)
+        for (int x = 0; x < kWidth; ++x)
+          expected += kSrc[static_cast<std::size_t>(c / 4) * kPlane + kOrigin +
+                           static_cast<std::size_t>(4 * (y * kRow + x) + c % 4)];
+      CHECK(sums[static_cast<std::size_t>(c)] == expected);
+    }
+  }
+}
+
+TEST_CASE("kernels: every set multiplies vector and matrix modulo 2^32") {
+  Random random(5, "linear");
+  constexpr int kIn = 37, kOut = 48;
+  std::vector<std::int32_t> src(kIn);
+  std::vector<std::int16_t> weights(kIn * kOut);
+  for (std::int32_t& value : src) value = static_cast<std::int32_t>(random.next());
+  for (std::int16_t& value : weights) value = static_cast<std::int16_t>(random.next());
+  for (const Kernels* kernels : all_kernels()) {
+    if (!kernels->supported()) continue;
+    std::vector<std::int32_t> dst(kOut);
+    kernels->linear({src.data(), weights.data(), kOut, kIn, kOut, dst.data()});
+    for (int o = 0; o < kOut; ++o) {
+      std::int64_t expected = 0;
+      for (int i = 0; i < kIn; ++i)
+        expected += static_cast<std::int64_t>(src[static_cast<std::size_t>(i)]) *
+                    weights[static_cast<std::size_t>(i * kOut + o)];
+      CHECK(dst[static_cast<std::size_t>(o)] == static_cast<std::int32_t>(static_cast<std::uint64_t>(expected)));
+    }
+  }
+}
