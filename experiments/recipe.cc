@@ -131,7 +131,8 @@ void apply_setting(json* recipe, const std::string& setting) {
   const std::size_t equals = setting.find('=');
   if (equals == std::string::npos || equals == 0)
     throw Error(ExitCode::kUsage, "\"" + setting + "\" is no setting", "--set", "write --set field=value or --set stage.field=value");
-  std::string path = "/" + setting.substr(0, equals);
+  std::string path(1, '/');
+  path.append(setting, 0, equals);
   std::replace(path.begin(), path.end(), '.', '/');
   const std::string text = setting.substr(equals + 1);
   json value = json::parse(text, nullptr, /*allow_exceptions=*/false);

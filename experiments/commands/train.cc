@@ -1,0 +1,58 @@
+#include "experiments/commands/train.h"
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "experiments/train_run.h"
+#include "runtime/commands/options.h"
+#include "runtime/core/error.h"
+#include "runtime/core/files.h"
+#include "runtime/core/json.h"
+
+namespace bitpilot {
+
+int run_train(const std::vector<std::string>& args) {
+  std::string config, data, out, device = "cpu", float_from, cost = "bops";
+  std::vector<std::string> settings;
+  std::int64_t seed = -1, threads = std::max(1U, std::thread::hardware_concurrency());
+  bool resume = false, quiet = false;
+  Options options("train", "learn a supernet and a per-image bit-width policy from a recipe", /*own_config=*/true);
+  options.text("config", "FILE", config, "recipe (experiments/configs/*.json)").required();
+  options.text("data", "SET", data, "data set: a folder (idx, cifar10, cifar100, imagefolder) or fashion-mnist; default: the recipe's");
+  options.text("out", "DIR", out, "run folder").required();
+  options.integer("seed", "N", seed, 0, INT64_MAX, "seed; default: the recipe's");
+  options.flag("resume", resume, "continue the run in --out, or start it where there is none");
+  options.text("device", "NAME", device, "cpu");
+  options.text("cost", "KIND", cost, "what the policy pays for: bops");
+  options.text("float-from", "DIR", float_from, "take the float network of another run instead of training one");
+  options.list("set", "FIELD=VALUE", settings, "override a field of the recipe, as supernet.epochs=4");
+  options.integer("threads", "N", threads, 1, 256, "threads; the result does not depend on it");
+  options.flag("quiet", quiet, "no progress");
+  if (!options.parse(args)) return 0;
+  if (device != "cpu")
+    throw Error(ExitCode::kMachine, "this build trains on the CPU only, not on \"" + device + "\"", "--device", "give --device cpu");
+  if (cost != "bops") throw Error(ExitCode::kUsage, "--cost takes bops", "bitpilot train", "see `bitpilot train --help`");
+
+  nlohmann::json json = parse_json(read_file(config), config);
+  for (const std::string& setting : settings) apply_setting(&json, setting);
+  if (options.given("seed")) json["seed"] = seed;
+  TrainRequest request;
+  request.recipe = recipe_from_json(json, config);
+  request.data = data.empty() ? request.recipe.data : data;
+  if (request.data.empty())
+    throw Error(ExitCode::kUsage, "neither --data nor the recipe names a data set", "bitpilot train", "give --data FOLDER or --data fashion-mnist");
+  request.out = out;
+  request.float_from = float_from;
+  request.resume = resume;
+  request.threads = static_cast<int>(threads);
+  request.progress = Progress::style(quiet);
+  Stop stop;
+  const SignalStop signals(stop);
+  request.stop = &stop;
+  if (TrainRun(request).run()) return 0;
+  std::cerr << "stopped: continue with --resume\n";
+  return 128 + SignalStop::received();
+}
+
+}  // namespace bitpilot

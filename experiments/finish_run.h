@@ -1,0 +1,25 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "data/image_set.h"
+#include "experiments/train_run.h"
+#include "quant/quantized_network.h"
+#include "runtime/format/model_data.h"
+
+namespace bitpilot {
+
+/// What a run holds once its supernet is calibrated.
+struct FinishedTraining {
+  const TrainRequest& request;
+  const DataSplits& splits;
+  QuantizedNetwork& float_network;
+  const nlohmann::json& identity;  ///< recipe, data and mixture: the model's provenance
+  ModelData model;
+};
+
+/// Learns the policy, writes model.safetensors and summary.json (accuracy of the float network, of every anchor and of the policy on the
+/// three evaluation sets, judged as integers).  False: stopped on request.
+bool finish_run(FinishedTraining training);
+
+}  // namespace bitpilot

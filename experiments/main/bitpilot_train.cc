@@ -1,0 +1,50 @@
+// The training side of bitpilot; users start it through `bitpilot train`, `search` and `export`.
+#include <malloc.h>
+#include <torch/torch.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "experiments/commands/train.h"
+#include "runtime/core/error.h"
+
+namespace {
+
+struct TrainCommand {
+  const char* name;
+  int (*run)(const std::vector<std::string>& args);
+};
+constexpr TrainCommand kCommands[] = {{"train", bitpilot::run_train}};
+
+// Measured: each path runs on its own thread, so the library's own threads only get in the way, and the allocator should keep what it
+// has between steps instead of giving it back.
+void settle_machine() {
+  setenv("OMP_NUM_THREADS", "1", /*overwrite=*/1);
+  at::set_num_threads(1);
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  mallopt(M_TOP_PAD, 64 << 20);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using bitpilot::Error;
+  using bitpilot::ExitCode;
+  const std::vector<std::string> args(argv + 1, argv + argc);
+  settle_machine();
+  try {
+    for (const TrainCommand& command : kCommands)
+      if (!args.empty() && args[0] == command.name) return command.run({args.begin() + 1, args.end()});
+    throw Error(ExitCode::kUsage, "this program is a part of bitpilot", "bitpilot-train", "call `bitpilot train`, see `bitpilot --help`");
+  } catch (const Error& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return static_cast<int>(error.code);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n  where: bitpilot-train\n  fix:   this is a bug of bitpilot: please report it\n", error.what());
+    return static_cast<int>(ExitCode::kBug);
+  }
+}

@@ -1,0 +1,238 @@
+#include "experiments/train_run.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "data/codecs/decode.h"
+#include "experiments/checkpoint.h"
+#include "experiments/finish_run.h"
+#include "experiments/training_data.h"
+#include "quant/backbones.h"
+#include "quant/export.h"
+#include "runtime/core/error.h"
+#include "runtime/core/files.h"
+#include "runtime/core/json.h"
+#include "runtime/format/model_file.h"
+
+namespace bitpilot {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+RecipeNetwork make_recipe_network(const Recipe& recipe, const DataSplits& splits) {
+  const Image first = splits.train->image(0);
+  const int side = recipe.image_size > 0 ? recipe.image_size : std::min(224, first.height);
+  const int wide = recipe.image_size > 0 ? recipe.image_size : std::min(224, first.width);
+  RecipeNetwork result;
+  result.network = make_backbone(recipe.backbone, {first.channels, side, wide}, static_cast<int>(splits.train->labels().size()), recipe.width);
+  result.space = make_bit_space(result.network, bits_of(recipe), recipe.block);
+  result.paths = make_paths(recipe, result.network, result.space);
+  return result;
+}
+
+namespace {
+
+// Names the fields in which two recipes differ, for the message of a refused resume.
+std::string difference(const json& before, const json& now) {
+  std::string text;
+  for (const json& change : json::diff(before, now)) {
+    if (!text.empty()) text += ", ";
+    text += change.at("path").get<std::string>().substr(1);
+  }
+  return text;
+}
+
+struct Stage {
+  std::string name;
+  StageRecipe recipe;
+  QuantizedNetwork* network;
+  QuantizedNetwork* teacher;
+};
+
+}  // namespace
+
+struct TrainRun::Impl {
+  TrainRequest request;
+  DataSplits splits;
+  RecipeNetwork parts;
+  std::shared_ptr<const ImageSet> train_set;
+  std::unique_ptr<QuantizedNetwork> float_network, supernet;
+  std::string folder, checkpoints;
+  json identity;           // recipe and data: a checkpoint of another identity is refused
+  std::int64_t steps_before = 0;  // of earlier stages
+
+  Shape input() const { return parts.network.input_shape(); }
+  std::string path(const std::string& name) const { return folder + "/" + name; }
+  std::int64_t steps_per_epoch() const {
+    return std::max<std::int64_t>(1, static_cast<std::int64_t>(train_set->size()) / request.recipe.batch);
+  }
+
+  void open();
+  void check_folder();
+  bool train_stage(const Stage& stage);
+  json stage_state(const Stage& stage, const TrainingLoop& loop, const std::vector<double>& sums) const;
+  void append_metrics(const Stage& stage, int epoch, std::int64_t step, const std::vector<double>& sums) const;
+  CalibrationBatches calibration() const;
+  bool run();
+};
+
+void TrainRun::Impl::open() {
+  splits = open_splits(request.data, decode_file);
+  for (const std::string& warning : splits.warnings) std::cerr << "warning: " << warning << "\n";
+  parts = make_recipe_network(request.recipe, splits);
+  train_set = first_images(splits.train, static_cast<std::size_t>(request.recipe.train_images));
+  if (static_cast<int>(train_set->size()) < request.recipe.batch)
+    throw Error(ExitCode::kData, "the training split has " + std::to_string(train_set->size()) + " pictures, less than one batch",
+                request.data, "give more pictures or set \"batch\" lower");
+  identity = {{"recipe", recipe_to_json(request.recipe)}, {"data", train_set->hash()}, {"mixture", standard_mixture().hash}};
+  folder = request.out;
+  checkpoints = path("checkpoints");
+  const PathSpec whole{"float", uniform_config(parts.space, 8, 8)};
+  float_network = std::make_unique<QuantizedNetwork>(parts.network, parts.space, std::vector<PathSpec>{whole}, /*quantized=*/false,
+                                                     request.recipe.seed);
+  supernet = std::make_unique<QuantizedNetwork>(parts.network, parts.space, parts.paths, /*quantized=*/true, request.recipe.seed);
+}
+
+void TrainRun::Impl::check_folder() {
+  std::error_code failure;
+  const bool started = fs::exists(path("recipe.json"), failure);
+  if (started && !request.resume)
+    throw Error(ExitCode::kData, "the folder holds a run already", folder, "give --resume to continue it, or another --out");
+  fs::create_directories(checkpoints, failure);
+  if (failure) throw Error(ExitCode::kMachine, "the run folder cannot be made: " + failure.message(), folder, "check the path and its rights");
+  if (started) {
+    const json before = parse_json(read_file(path("recipe.json")), path("recipe.json"));
+    if (before != identity)
+      throw Error(ExitCode::kData, "the run was started with another recipe or data set: " + difference(before, identity), path("recipe.json"),
+                  "resume with the same recipe and data, or give another --out");
+  } else {
+    write_file_atomically(path("recipe.json"), identity.dump(2) + "\n");
+  }
+}
+
+json TrainRun::Impl::stage_state(const Stage& stage, const TrainingLoop& loop, const std::vector<double>& sums) const {
+  std::error_code ignored;
+  const std::uintmax_t bytes = fs::exists(path("metrics.jsonl"), ignored) ? fs::file_size(path("metrics.jsonl"), ignored) : 0;
+  return {{"stage", stage.name}, {"step", loop.steps_done()}, {"loss_sums", sums}, {"metrics_bytes", bytes}};
+}
+
+void TrainRun::Impl::append_metrics(const Stage& stage, int epoch, std::int64_t step, const std::vector<double>& sums) const {
+  json losses = json::object();
+  for (std::size_t p = 0; p < stage.network->paths().size(); ++p)
+    losses[stage.network->paths()[p].name] = sums[p] / static_cast<double>(steps_per_epoch());
+  std::ofstream file(path("metrics.jsonl"), std::ios::app);
+  file << json{{"stage", stage.name}, {"epoch", epoch}, {"step", step}, {"loss", losses}}.dump() << "\n" << std::flush;
+  if (!file) throw Error(ExitCode::kMachine, "the metrics cannot be written", path("metrics.jsonl"), "free space on the disk");
+}
+
+bool TrainRun::Impl::train_stage(const Stage& stage) {
+  const std::int64_t per_epoch = steps_per_epoch(), total = per_epoch * stage.recipe.epochs;
+  TrainingOptions options;
+  options.learning_rate = stage.recipe.learning_rate;
+  options.label_share = stage.recipe.label_share;
+  options.in_place = stage.recipe.in_place;
+  options.random_paths = stage.recipe.random_paths;
+  options.threads = request.threads;
+  options.seed = request.recipe.seed;
+  if (stage.name == "supernet")
+    for (const PathRecipe& p : request.recipe.paths) options.path_weights.push_back(p.loss_weight);
+  TrainingLoop loop(stage.network, stage.teacher, total, options);
+  NamedTensors tensors = stage.network->parameters();
+  for (const auto& list : {stage.network->buffers(), loop.state()}) tensors.insert(tensors.end(), list.begin(), list.end());
+
+  std::vector<double> sums(stage.network->paths().size() + stage.recipe.random_paths, 0.0);
+  for (const std::string& file : list_checkpoints(checkpoints)) {
+    try {
+      if (read_checkpoint_state(file).at("stage") != stage.name) continue;
+      const json state = read_checkpoint(file, tensors);
+      loop.set_steps_done(state.at("step"));
+      sums = state.at("loss_sums").get<std::vector<double>>();
+      if (fs::exists(path("metrics.jsonl"))) fs::resize_file(path("metrics.jsonl"), state.at("metrics_bytes").get<std::uintmax_t>());
+      break;
+    } catch (const std::exception& e) {
+      std::cerr << "warning: checkpoint " << file << " is damaged, trying the one before: " << e.what() << "\n";
+    }
+  }
+  const auto save = [&] {
+    char name[64];
+    std::snprintf(name, sizeof name, "/step-%08lld.safetensors", static_cast<long long>(steps_before + loop.steps_done()));
+    write_checkpoint(checkpoints + name, tensors, stage_state(stage, loop, sums));
+    prune_checkpoints(checkpoints, 2);
+  };
+
+  LoaderOptions loading;
+  loading.seed = request.recipe.seed;
+  loading.purpose = stage.name;
+  BatchLoader loader(train_set, standard_mixture(), input(), /*stretch=*/true, loading);
+  Progress progress(stage.name, static_cast<std::uint64_t>(total), request.progress);
+  const auto batch_size = static_cast<std::size_t>(request.recipe.batch);
+  while (loop.steps_done() < total) {
+    const std::int64_t epoch = loop.steps_done() / per_epoch, at = loop.steps_done() % per_epoch;
+    loader.start(static_cast<std::uint64_t>(epoch), batch_size, static_cast<std::size_t>(at) * batch_size);
+    TrainingBatch batch = to_batch(loader.next(), input());
+    for (std::int64_t i = at; i < per_epoch; ++i) {
+      const TrainingBatch next = i + 1 < per_epoch ? to_batch(loader.next(), input()) : TrainingBatch{};
+      const std::vector<double> losses = loop.step(batch, next);
+      for (std::size_t p = 0; p < losses.size(); ++p) sums[p] += losses[p];
+      batch = next;
+      progress.update(static_cast<std::uint64_t>(loop.steps_done()), "loss " + std::to_string(losses.back()).substr(0, 6));
+      const bool stop = request.stop != nullptr && request.stop->requested();
+      if (i + 1 == per_epoch) {
+        append_metrics(stage, static_cast<int>(epoch), loop.steps_done(), sums);
+        std::fill(sums.begin(), sums.end(), 0.0);
+      }
+      if (stop || i + 1 == per_epoch || loop.steps_done() % request.recipe.checkpoint_steps == 0) save();
+      if (stop) return false;
+    }
+  }
+  progress.finish();
+  return true;
+}
+
+CalibrationBatches TrainRun::Impl::calibration() const {
+  const auto set = first_images(train_set, static_cast<std::size_t>(request.recipe.calibration_images));
+  LoaderOptions options;
+  options.seed = request.recipe.seed;
+  options.purpose = "calibration";
+  options.shuffle = options.augment = false;
+  const Shape shape = input();
+  return [set, options, shape](const std::function<void(const torch::Tensor&)>& use) {
+    BatchLoader loader(set, standard_mixture(), shape, /*stretch=*/true, options);
+    loader.start(0, 512);
+    for (std::vector<Sample> samples = loader.next(); !samples.empty(); samples = loader.next()) use(to_batch(samples, shape).src);
+  };
+}
+
+bool TrainRun::Impl::run() {
+  open();
+  check_folder();
+  const std::string float_file = path("float.safetensors");
+  NamedTensors float_tensors = float_network->parameters();
+  for (const auto& buffer : float_network->buffers()) float_tensors.push_back(buffer);
+  if (!request.float_from.empty() && !fs::exists(float_file))
+    write_file_atomically(float_file, read_file(request.float_from + "/float.safetensors"));
+  if (!fs::exists(float_file)) {
+    if (!train_stage({"float", request.recipe.float_stage, float_network.get(), nullptr})) return false;
+    write_checkpoint(float_file, float_tensors, {{"stage", "float"}});
+  }
+  read_checkpoint(float_file, float_tensors);
+  steps_before = steps_per_epoch() * request.recipe.float_stage.epochs;
+
+  const CalibrationBatches batches = calibration();
+  torch::Tensor first;
+  batches([&](const torch::Tensor& src) { if (!first.defined()) first = src.clone(); });
+  supernet->start_from(*float_network, first);
+  if (!train_stage({"supernet", request.recipe.supernet, supernet.get(), float_network.get()})) return false;
+  recalibrate(supernet.get(), batches);
+  ModelData model = export_model(supernet.get(), batches);
+  return finish_run({request, splits, *float_network, identity, std::move(model)});
+}
+
+TrainRun::TrainRun(TrainRequest request) : impl_(std::make_unique<Impl>()) { impl_->request = std::move(request); }
+TrainRun::~TrainRun() = default;
+bool TrainRun::run() { return impl_->run(); }
+
+}  // namespace bitpilot

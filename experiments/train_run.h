@@ -1,0 +1,51 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "data/image_set.h"
+#include "data/mixture.h"
+#include "experiments/recipe.h"
+#include "quant/training_loop.h"
+#include "runtime/format/model_data.h"
+#include "runtime/sinks/progress.h"
+#include "runtime/sources/stop.h"
+
+namespace bitpilot {
+
+struct TrainRequest {
+  Recipe recipe;
+  std::string data;        ///< data set
+  std::string out;         ///< run folder
+  std::string float_from;  ///< another run's folder whose float network is taken instead of training one; may be empty
+  bool resume = false;
+  int threads = 2;
+  Progress::Style progress = Progress::Style::kLines;
+  const Stop* stop = nullptr;
+};
+
+/// A whole training in a run folder:
+///   recipe.json  metrics.jsonl  checkpoints/step-*.safetensors  float.safetensors  model.safetensors  summary.json
+/// Float network, then supernet, then calibration and export, then the policy.  Interrupted anywhere it continues (`resume`) to the same bytes.
+class TrainRun {
+ public:
+  /// Throws Error(kData) if the folder holds another run, or `resume` meets another recipe or data set (naming what differs).
+  explicit TrainRun(TrainRequest request);
+  ~TrainRun();
+  /// False: stopped on request, a checkpoint stands.
+  bool run();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// The network and space that a recipe asks for on a data set's pictures.
+struct RecipeNetwork {
+  Network network;
+  BitSpace space;
+  std::vector<PathSpec> paths;
+};
+RecipeNetwork make_recipe_network(const Recipe& recipe, const DataSplits& splits);
+
+}  // namespace bitpilot
