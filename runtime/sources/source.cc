@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "runtime/format/decision.h"
+#include "runtime/sources/credentials.h"
 #include "runtime/sources/picture_source.h"
 #include "runtime/sources/stream_source.h"
 

@@ -1,0 +1,157 @@
+#include "runtime/commands/judge_loop.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "data/preprocess.h"
+
+namespace bitpilot {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double ms_between(Clock::time_point begin, Clock::time_point end) { return std::chrono::duration<double, std::milli>(end - begin).count(); }
+
+std::vector<bool> live_ones(const std::vector<std::unique_ptr<Source>>& sources) {
+  std::vector<bool> live;
+  for (const auto& source : sources) live.push_back(source->live());
+  return live;
+}
+
+}  // namespace
+
+std::optional<Region> inside(const Region& region, int width, int height) {
+  // In 64 bits: x + width may pass an int.
+  const std::int64_t left = std::max(region.x, 0), right = std::min<std::int64_t>(std::int64_t{region.x} + region.width, width);
+  const std::int64_t top = std::max(region.y, 0), bottom = std::min<std::int64_t>(std::int64_t{region.y} + region.height, height);
+  if (right <= left || bottom <= top) return std::nullopt;
+  return Region{static_cast<int>(left), static_cast<int>(top), static_cast<int>(right - left), static_cast<int>(bottom - top)};
+}
+
+ImageView part_of(const ImageView& picture, const Region& region) {
+  ImageView part = picture;
+  part.pixels = picture.row(region.y) + static_cast<std::size_t>(region.x) * static_cast<std::size_t>(picture.channels);
+  part.width = region.width;
+  part.height = region.height;
+  return part;
+}
+
+JudgedPicture judge_picture(AdaptiveSession& session, const ModelData& model, Frame&& frame, const std::optional<Region>& region,
+                            const DecisionRule& rule) {
+  const Clock::time_point begin = Clock::now();
+  const ImageView view = region ? part_of(frame.image.view(), *region) : frame.image.view();
+  const Prepared prepared = preprocess(view, model.network.input_shape(), model.preprocessing.stretch);
+  JudgedPicture judged;
+  judged.preprocess_ms = ms_between(begin, Clock::now());
+  judged.decision = session.decide(prepared, rule);
+  const Clock::time_point end = Clock::now();
+  judged.total_ms = ms_between(begin, end);
+  judged.age_ms = ms_between(frame.captured, end);
+  judged.frame = std::move(frame);
+  judged.frame.image = {};
+  judged.statistics = prepared.statistics;
+  judged.region = region;
+  judged.lambda = rule.lambda;
+  return judged;
+}
+
+JudgeLoop::JudgeLoop(std::shared_ptr<const Model> model, const std::vector<std::unique_ptr<Source>>& sources, const JudgeSettings& settings,
+                     JudgeListener& listener, Stop& stop)
+    : model_(std::move(model)), sources_(sources), settings_(settings), listener_(listener), stop_(stop),
+      queue_(live_ones(sources), settings.max_frames, stop) {
+  if (settings_.budget) budget_.emplace(model_->data().budget, *settings_.budget);
+}
+
+void JudgeLoop::tell(const std::string& text) {
+  const std::lock_guard lock(mutex_);
+  listener_.message(text);
+}
+
+void JudgeLoop::fail(std::exception_ptr error) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!error_) error_ = error;
+  }
+  order_.abandon();
+  stop_.request();
+}
+
+void JudgeLoop::read(std::size_t number) {
+  Source& source = *sources_[number];
+  while (true) {
+    SourceEvent event = source.next();
+    const bool skipped = event.kind == SourceEvent::Kind::kSkipped, failed = event.kind == SourceEvent::Kind::kFailed;
+    if (event.kind == SourceEvent::Kind::kEnd) break;
+    if (!event.text.empty() && !failed) tell(skipped ? "skipped: " + event.text : source.name() + ": " + event.text);
+    if (event.kind == SourceEvent::Kind::kFrame && !queue_.push(number, std::move(event.frame))) break;
+    const std::lock_guard lock(mutex_);
+    if (skipped) ++counts_.dropped_decode;
+    if (!failed) continue;
+    if (failures_.empty()) failure_code_ = event.code;
+    failures_.push_back(source.name() + ": " + event.text);
+    break;
+  }
+  queue_.finish(number);
+}
+
+void JudgeLoop::judge(AdaptiveSession& session, Ticket&& ticket) {
+  std::optional<Region> region = settings_.region;
+  if (region && !(region = inside(*region, ticket.frame.image.width, ticket.frame.image.height))) {
+    order_.deliver(ticket.number, [this, number = ticket.number, name = ticket.frame.source] {
+      const std::lock_guard lock(mutex_);
+      if (budget_) budget_->pass(number);
+      ++counts_.dropped_region;
+      listener_.message("skipped: " + name + ": the region lies outside of it");
+    });
+    return;
+  }
+  const DecisionRule rule{settings_.fixed, budget_ ? budget_->lambda(ticket.number) : settings_.lambda};
+  JudgedPicture judged = judge_picture(session, model_->data(), std::move(ticket.frame), region, rule);
+  judged.source = ticket.source;
+  order_.deliver(ticket.number, [this, number = ticket.number, judged = std::move(judged)] {
+    const std::lock_guard lock(mutex_);
+    if (budget_) budget_->add(number, judged.decision.relative);
+    ++counts_.processed;
+    listener_.judged(judged);
+  });
+}
+
+void JudgeLoop::work() {
+  AdaptiveSession session(model_);
+  while (std::optional<Ticket> ticket = queue_.take()) {
+    if (!order_.wait_for_room(ticket->number)) return;
+    judge(session, std::move(*ticket));
+  }
+}
+
+std::exception_ptr JudgeLoop::run() {
+  const auto guarded = [this](auto&& action) {
+    try {
+      action();
+    } catch (...) {
+      fail(std::current_exception());
+    }
+  };
+  std::vector<std::thread> readers, workers;
+  for (std::size_t i = 0; i < sources_.size(); ++i) {
+    readers.emplace_back([this, i, guarded] { guarded([&] { read(i); }); });
+  }
+  for (int i = 0; i < settings_.threads; ++i) workers.emplace_back([this, guarded] { guarded([&] { work(); }); });
+  for (std::thread& worker : workers) worker.join();
+  stop_.request();  // the readers too: max_frames may be reached while there is more to read
+  for (std::thread& reader : readers) reader.join();
+  return error_;
+}
+
+JudgeCounts JudgeLoop::counts() const {
+  JudgeCounts counts = counts_;
+  const FrameQueue::Counts queue = queue_.counts();
+  counts.received = queue.received + counts.dropped_decode;
+  counts.dropped_queue = queue.dropped;
+  // Waiting, or in the hands of a worker when something ended the loop.
+  counts.queued = queue.received - queue.dropped - counts.dropped_region - counts.processed;
+  return counts;
+}
+
+}  // namespace bitpilot
