@@ -64,8 +64,9 @@ TEST_CASE(
   const std::vector<const Kernels*> kernels = supported_kernels();
   std::size_t codes_compared = 0, inside = 0;
   for (int seed = 0; seed < kModels; ++seed) {
-    RandomModel random(static_cast<std::uint64_t>(seed),
-                       {.large_zero_points = seed % 3 == 1, .plain_forms = seed % 3 == 2});
+    RandomModel random(
+        static_cast<std::uint64_t>(seed),
+        {.large_zero_points = seed % 3 == 1, .plain_forms = seed % 3 == 2, .powers_of_two = seed % 4 == 3});
     const Case drawn = draw_pictures(random);
     std::vector<Session> sessions;
     for (const Kernels* one : kernels) sessions.emplace_back(std::make_shared<Model>(random.model(), one));
@@ -105,7 +106,7 @@ TEST_CASE("parity: rounding half up, a zero point off by one, unfolded gains and
   for (const auto& [mutation, name] : mutations) {
     int noticed = 0;
     for (int seed = 0; seed < kMutatedModels; ++seed) {
-      RandomModel random(static_cast<std::uint64_t>(seed), {.large_zero_points = true});
+      RandomModel random(static_cast<std::uint64_t>(seed), {.large_zero_points = true, .powers_of_two = true});
       const Case drawn = draw_pictures(random);
       const BitConfig config = random.model().anchors[0].config;
       Session session(std::make_shared<Model>(random.model()));

@@ -18,6 +18,7 @@ struct RandomModelOptions {
   bool large_zero_points =
       false;                 ///< input zero points up to the highest code, else up to 3 (so that any bits can use them)
   bool plain_forms = false;  ///< symmetric weights only
+  bool powers_of_two = false;  ///< every step and scale: values then lie halfway between codes again and again
 };
 
 /// Draws one network, then one model over it.
@@ -76,6 +77,11 @@ class RandomModel {
     return low + static_cast<int>(random_.below(static_cast<std::uint64_t>(high - low + 1)));
   }
   bool chance(double probability) { return random_.uniform() < probability; }
+  /// The nearest power of two if the model has only such steps.
+  float step(double value) {
+    return static_cast<float>(options_.powers_of_two ? std::exp2(std::round(std::log2(std::abs(value) + 1e-9)))
+                                                     : value);
+  }
   std::string next_name() { return "layer" + std::to_string(names_++); }
   int channels() { return chance(0.7) ? 8 * between(1, 4) : between(1, 20); }
   Shape shape(int node) const { return model_.network.nodes[static_cast<std::size_t>(node)].shape; }
@@ -169,11 +175,11 @@ class RandomModel {
     const double common = random_.uniform(0.8, 2.0) / (spread * std::sqrt(taps));
     const double tensor = random_.uniform(0.7, 1.4);
     for (int o = 0; o < node.shape.channels; ++o)
-      layer.channel_scale.push_back(static_cast<float>(
-          common * (layer.form.granularity == Granularity::kTensor ? tensor : random_.uniform(-0.3, 1.4))));
+      layer.channel_scale.push_back(
+          step(common * (layer.form.granularity == Granularity::kTensor ? tensor : random_.uniform(-0.3, 1.4))));
     model_.weights.push_back(std::move(layer));
     const bool relu = steps_[static_cast<std::size_t>(l)].relu;
-    model_.carries.push_back({static_cast<float>(random_.uniform(0.5, 2.0) / (relu ? 255 : 128)), relu ? 0 : 128});
+    model_.carries.push_back({step(random_.uniform(0.5, 2.0) / (relu ? 255 : 128)), relu ? 0 : 128});
   }
 
   BitConfig any_config() {
@@ -217,7 +223,7 @@ class RandomModel {
   LayerCalibration calibration(int l, const LayerBits& bits) {
     LayerCalibration calibration;
     const int highest = integer::unsigned_highest(bits.activation);
-    calibration.input_step = static_cast<float>(l == 0 ? 1.0 / 255 : random_.uniform(0.7, 1.4) / highest);
+    calibration.input_step = step(l == 0 ? 1.0 / 255 : random_.uniform(0.7, 1.4) / highest);
     if (!behind_relu(l)) calibration.input_zero_point = between(0, options_.large_zero_points ? highest : 3);
     // Now and then exactly the stem's code, which readers may then share.
     if (l > 0 && steps_[static_cast<std::size_t>(l)].source == 0 && bits.activation == 8 && chance(0.5)) {
@@ -225,10 +231,11 @@ class RandomModel {
       if (options_.large_zero_points || model_.carries[0].zero_point == 0)
         calibration.input_zero_point = model_.carries[0].zero_point;
     }
-    calibration.gain = static_cast<float>(random_.uniform(0.8, 1.25));
+    calibration.gain = step(random_.uniform(0.5, 1.25));
     const LayerWeights& weights = model_.weights[static_cast<std::size_t>(l)];
     for (std::size_t o = 0; o < weights.channel_scale.size(); ++o) {
-      calibration.channel_gain.push_back(static_cast<std::int8_t>(between(-40, 40)));
+      calibration.channel_gain.push_back(
+          static_cast<std::int8_t>(options_.powers_of_two ? 64 * between(-1, 1) : between(-40, 40)));
       calibration.offset.push_back(static_cast<std::int16_t>(between(-3000, 3000)));
     }
     // Offsets of about half a unit: 3000 * 2^shift accumulator steps.
