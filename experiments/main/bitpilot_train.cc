@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "experiments/commands/export.h"
 #include "experiments/commands/train.h"
 #include "runtime/core/error.h"
 
@@ -17,7 +18,7 @@ struct TrainCommand {
   const char* name;
   int (*run)(const std::vector<std::string>& args);
 };
-constexpr TrainCommand kCommands[] = {{"train", bitpilot::run_train}};
+constexpr TrainCommand kCommands[] = {{"train", bitpilot::run_train}, {"export", bitpilot::run_export}};
 
 // Measured: each path runs on its own thread, so the library's own threads only get in the way, and the allocator should keep what it
 // has between steps instead of giving it back.

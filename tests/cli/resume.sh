@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# A training that is killed at any point and resumed ends in the same bytes as one that was left alone.
+set -u
+[ "${BITPILOT_TRAINING:-ON}" = ON ] || { echo "skipped: built without the training side"; exit 0; }
+train=$BITPILOT_BIN/bitpilot-train
+recipe=$BITPILOT_SOURCE/experiments/configs/smoke.json
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=0
+fail() { echo "FAILED: $*"; failed=1; }
+
+"$train" train --config "$recipe" --out "$work/whole" --quiet >"$work/whole.log" 2>&1 || { cat "$work/whole.log"; fail "the whole training"; }
+
+# Kill after 1, 5, 9 … checkpoints, the last kills falling into later stages; checkpoints are named by step.
+for target in 7 35 63 77 112; do
+  "$train" train --config "$recipe" --out "$work/cut" --resume --quiet >>"$work/cut.log" 2>&1 &
+  pid=$!
+  while kill -0 "$pid" 2>/dev/null; do
+    last=$(ls "$work/cut/checkpoints" 2>/dev/null | grep -o 'step-[0-9]*' | sort | tail -n 1)
+    [ "$((10#${last:5}0 / 10))" -ge "$target" ] 2>/dev/null && break
+    sleep 0.05
+  done
+  kill -9 "$pid" 2>/dev/null
+  wait "$pid" 2>/dev/null
+done
+"$train" train --config "$recipe" --out "$work/cut" --resume --quiet >>"$work/cut.log" 2>&1 || { cat "$work/cut.log"; fail "the last resume"; }
+
+for file in float.safetensors model.safetensors metrics.jsonl recipe.json summary.json; do
+  cmp "$work/whole/$file" "$work/cut/$file" || fail "$file differs after kills"
+done
+diff -r "$work/whole/checkpoints" "$work/cut/checkpoints" || fail "checkpoints differ after kills"
+
+# One thread gives the same bytes as two.
+"$train" train --config "$recipe" --out "$work/one" --threads 1 --quiet >"$work/one.log" 2>&1 || { cat "$work/one.log"; fail "the training on one thread"; }
+cmp "$work/whole/model.safetensors" "$work/one/model.safetensors" || fail "threads change the model"
+
+# Another recipe, another folder and a damaged checkpoint are told apart.
+"$train" train --config "$recipe" --out "$work/cut" --resume --seed 5 --quiet 2>"$work/err"
+[ $? -eq 3 ] && grep -q 'recipe/seed' "$work/err" || fail "a resume with another seed must exit 3 and name the field"
+"$train" train --config "$recipe" --out "$work/cut" --quiet 2>"$work/err"
+[ $? -eq 3 ] && grep -q -- '--resume' "$work/err" || fail "an existing run without --resume must exit 3"
+newest=$(ls "$work/cut/checkpoints"/*.safetensors | sort | tail -n 1)
+truncate -s 1000 "$newest"
+"$train" train --config "$recipe" --out "$work/cut" --resume --quiet >"$work/log" 2>"$work/err" || fail "a resume past a damaged checkpoint"
+grep -q 'damaged' "$work/err" || fail "a damaged checkpoint must be named"
+cmp "$work/whole/model.safetensors" "$work/cut/model.safetensors" || fail "the model differs after a damaged checkpoint"
+
+# A polite stop writes a checkpoint and says how to go on.
+"$train" train --config "$recipe" --out "$work/stop" --quiet >"$work/log" 2>"$work/err" &
+pid=$!
+while [ -z "$(ls "$work/stop/checkpoints" 2>/dev/null)" ] && kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+kill -TERM "$pid"
+wait "$pid"
+[ $? -eq 143 ] && grep -q -- '--resume' "$work/err" || fail "SIGTERM must end training with 143"
+
+# Wrong usage.
+check() {  # check CODE WORD ARGS…
+  "$train" train "${@:3}" >"$work/log" 2>"$work/err"
+  local code=$?
+  [ "$code" -eq "$1" ] && grep -q -- "$2" "$work/err" || fail "train ${*:3}: exit $code, want $1 with \"$2\": $(cat "$work/err")"
+}
+check 2 'supernet.epochs' --config "$recipe" --out "$work/x" --set supernet.epoch=1
+check 2 'data' --config "$recipe" --out "$work/x" --dta y
+printf '{"paths": [{"name": "a"}], "epocs": 3}' >"$work/bad.json"
+check 3 'epocs' --config "$work/bad.json" --data fashion-mnist --out "$work/x"
+check 3 "$work/none.json" --config "$work/none.json" --out "$work/x"
+check 3 "$work/none" --config "$recipe" --data "$work/none" --out "$work/x"
+check 4 'cuda' --config "$recipe" --device cuda --out "$work/x"
+exit $failed
