@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "data/image_statistics.h"
+#include "data/labels.h"
 #include "runtime/core/cost.h"
 #include "runtime/core/random.h"
 #include "runtime/policy_parameters.h"
@@ -29,13 +30,15 @@ inline ModelData random_policy_model(std::uint64_t seed = 1, int size = 28, int 
   Random random(seed, "random policy");
   const int anchors = static_cast<int>(model.anchors.size()), layers = model.network.layer_count();
   const int features = kStatisticsCount + model.network.layer(0).shape.channels, width = 4;
+  if (classes == 10) model.labels = fashion_mnist_labels();
   model.statistics.assign(statistics_names().begin(), statistics_names().end());
   model.ranges.assign(kStatisticsCount, {-1e6F, 1e6F});
 
   PolicyParameters policy;
   policy.feature_mean.assign(static_cast<std::size_t>(features), 0);
-  policy.feature_scale.assign(static_cast<std::size_t>(features), 0.01F);
-  policy.embedding = random_layer(random, features, width, 1e-4);
+  policy.feature_scale.assign(static_cast<std::size_t>(features), 0.002F);  // stem means
+  std::fill_n(policy.feature_scale.begin(), kStatisticsCount, 0.02F);
+  policy.embedding = random_layer(random, features, width, 3e-5);
   policy.severity = random_layer(random, width, 1, 1e-4);
   const CostTable cost = bops_table(model.network, model.space);
   for (const Anchor& anchor : model.anchors) {
@@ -44,7 +47,7 @@ inline ModelData random_policy_model(std::uint64_t seed = 1, int size = 28, int 
   }
   for (int knot = 0; knot < 2; ++knot) {
     std::vector<float> value;
-    for (const float price : policy.first_cost) value.push_back(1.0F - 0.5F * price);
+    for (const float price : policy.first_cost) value.push_back(1.0F - 0.3F * price);
     policy.first_value.push_back(value);
     policy.first_allowed.emplace_back(static_cast<std::size_t>(anchors), 1);
     std::vector<std::uint8_t> pairs;
@@ -55,15 +58,15 @@ inline ModelData random_policy_model(std::uint64_t seed = 1, int size = 28, int 
       }
     policy.pair_allowed.push_back(pairs);
   }
-  policy.first_residual = random_layer(random, width + 1, anchors, 2e-5);
+  policy.first_residual = random_layer(random, width + 1, anchors, 5e-5);
   policy.first_weight = 1;
   policy.signal = StopSignal::kOneMinusTop;
-  policy.curve_at.assign(static_cast<std::size_t>(anchors), {0.0F, 1.0F});
+  policy.curve_at.assign(static_cast<std::size_t>(anchors), {0.7F, 0.95F});  // untrained scores are flat: near 0.83
   for (int taken = 0; taken < anchors; ++taken) {
     std::vector<float> drop;
     for (const float price : policy.first_cost) {
       drop.push_back(0);
-      drop.push_back(price);
+      drop.push_back(0.6F * price);
     }
     policy.curve_drop.push_back(drop);
   }
