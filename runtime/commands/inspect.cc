@@ -2,7 +2,6 @@
 
 #include <cstdio>
 #include <filesystem>
-
 #include <nlohmann/json.hpp>
 
 #include "runtime/commands/options.h"
@@ -24,7 +23,9 @@ Json layers_of(const ModelData& model) {
     const auto i = static_cast<std::size_t>(l);
     const Node& node = network.layer(l);
     layers.push_back({{"name", node.name},
-                      {"kind", node.op == Op::kLinear ? "linear" : network.depthwise(l) ? "depthwise" : "conv2d"},
+                      {"kind", node.op == Op::kLinear ? "linear"
+                               : network.depthwise(l) ? "depthwise"
+                                                      : "conv2d"},
                       {"in", network.in_channels(l)},
                       {"out", {node.shape.channels, node.shape.height, node.shape.width}},
                       {"kernel", node.kernel},
@@ -83,23 +84,26 @@ std::string shape_text(const Shape& shape) {
 
 void print_layers(const ModelData& model) {
   const Network& network = model.network;
-  std::printf("  %-24s %-10s %-14s %12s %10s  %-10s %s\n", "layer", "kind", "output", "MACs", "weights", "bits", "blocks");
+  std::printf("  %-24s %-10s %-14s %12s %10s  %-10s %s\n", "layer", "kind", "output", "MACs", "weights", "bits",
+              "blocks");
   for (int l = 0; l < network.layer_count(); ++l) {
     const Node& node = network.layer(l);
     const LayerSpace& space = model.space.layers[static_cast<std::size_t>(l)];
     std::string bits, kind = node.op == Op::kLinear ? "linear" : network.depthwise(l) ? "depthwise" : "conv";
-    if (node.op != Op::kLinear) kind += " " + std::to_string(node.kernel) + (node.stride > 1 ? "/" + std::to_string(node.stride) : "");
+    if (node.op != Op::kLinear)
+      kind += " " + std::to_string(node.kernel) + (node.stride > 1 ? "/" + std::to_string(node.stride) : "");
     for (const int width : space.bits) bits += (bits.empty() ? "" : ",") + std::to_string(width);
-    std::printf("  %-24s %-12s %-12s %12lld %10lld  %-10s %d\n", node.name.c_str(), kind.c_str(), shape_text(node.shape).c_str(),
-                static_cast<long long>(network.macs(l)), static_cast<long long>(network.weight_count(l)), bits.c_str(), space.blocks);
+    std::printf("  %-24s %-12s %-12s %12lld %10lld  %-10s %d\n", node.name.c_str(), kind.c_str(),
+                shape_text(node.shape).c_str(), static_cast<long long>(network.macs(l)),
+                static_cast<long long>(network.weight_count(l)), bits.c_str(), space.blocks);
   }
 }
 
 void print_sizes(const ModelData& model) {
   const ModelSizes sizes = model_sizes(model);
   const std::size_t compared = sizes.weights + sizes.scales + sizes.calibration;
-  std::printf("size      %zu bytes: weights %zu, scales %zu, calibration %zu, policy %zu, header %zu\n", sizes.total, sizes.weights,
-              sizes.scales, sizes.calibration, sizes.policy, sizes.header);
+  std::printf("size      %zu bytes: weights %zu, scales %zu, calibration %zu, policy %zu, header %zu\n", sizes.total,
+              sizes.weights, sizes.scales, sizes.calibration, sizes.policy, sizes.header);
   std::printf("          weights + scales + calibration = %.3f of plain 8 bit (%zu bytes)\n",
               static_cast<double>(compared) / static_cast<double>(sizes.plain_8bit), sizes.plain_8bit);
 }
@@ -111,7 +115,8 @@ void print_anchors(const ModelData& model) {
     const Anchor& anchor = model.anchors[a];
     const double bops = table.cost(anchor.config);
     std::printf("  %-10s %7.3f MBOPs  relative %.4f  %s%s\n", anchor.name.c_str(), bops / 1e6, bops / table.reference(),
-                to_string(anchor.config, model.space).c_str(), static_cast<int>(a) == model.safe_anchor ? "  (safe)" : "");
+                to_string(anchor.config, model.space).c_str(),
+                static_cast<int>(a) == model.safe_anchor ? "  (safe)" : "");
   }
 }
 
@@ -119,16 +124,17 @@ void print_model(const ModelData& model) {
   const Network& network = model.network;
   std::int64_t weights = 0;
   for (int l = 0; l < network.layer_count(); ++l) weights += network.weight_count(l);
-  std::printf("network   %s, input %s, %d classes, %lld MACs, %lld weights\n", network.name.c_str(), shape_text(network.input_shape()).c_str(),
-              network.classes(), static_cast<long long>(network.macs()), static_cast<long long>(weights));
+  std::printf("network   %s, input %s, %d classes, %lld MACs, %lld weights\n", network.name.c_str(),
+              shape_text(network.input_shape()).c_str(), network.classes(), static_cast<long long>(network.macs()),
+              static_cast<long long>(weights));
   print_layers(model);
   print_sizes(model);
   print_anchors(model);
   if (model.policy.description.empty()) {
     std::printf("policy    none\n");
   } else {
-    std::printf("policy    %zu tensors, default lambda %g, reads %zu statistics\n", model.policy.tensors.size(), model.default_lambda,
-                model.statistics.size());
+    std::printf("policy    %zu tensors, default lambda %g, reads %zu statistics\n", model.policy.tensors.size(),
+                model.default_lambda, model.statistics.size());
   }
   if (!model.budget.empty()) {
     std::printf("budget    lambda -> mean relative cost on validation\n");
@@ -143,7 +149,8 @@ std::string model_path(const std::string& path) {
   if (!std::filesystem::is_directory(path, none)) return path;
   const std::string model = (std::filesystem::path(path) / "model.safetensors").string();
   if (std::filesystem::exists(model, none)) return model;
-  throw Error(ExitCode::kData, "no model.safetensors in this folder", path, "name a model file, or the folder of a finished run");
+  throw Error(ExitCode::kData, "no model.safetensors in this folder", path,
+              "name a model file, or the folder of a finished run");
 }
 
 }  // namespace
@@ -153,8 +160,10 @@ Json describe_model(const ModelData& model) {
   const Shape input = network.input_shape();
   Json json;
   json["schema"] = "bitpilot.inspect/1";
-  json["network"] = {{"name", network.name},       {"input", {input.channels, input.height, input.width}},
-                     {"classes", network.classes()}, {"macs", network.macs()},
+  json["network"] = {{"name", network.name},
+                     {"input", {input.channels, input.height, input.width}},
+                     {"classes", network.classes()},
+                     {"macs", network.macs()},
                      {"layers", layers_of(model)}};
   json["labels"] = model.labels;
   json["preprocessing"] = {{"stretch", model.preprocessing.stretch}};
@@ -164,7 +173,8 @@ Json describe_model(const ModelData& model) {
   json["statistics"] = model.statistics;
   json["default_lambda"] = model.default_lambda;
   json["budget"] = Json::array();
-  for (const BudgetPoint& point : model.budget) json["budget"].push_back({{"lambda", point.lambda}, {"relative", point.relative}});
+  for (const BudgetPoint& point : model.budget)
+    json["budget"].push_back({{"lambda", point.lambda}, {"relative", point.relative}});
   json["provenance"] = parsed(model.provenance);
   return json;
 }
@@ -180,8 +190,10 @@ int run_inspect(const std::vector<std::string>& args) {
     print_model(model);
   } else {
     const std::string text = describe_model(model).dump(2) + "\n";
-    if (json == "-") std::fputs(text.c_str(), stdout);
-    else write_file_atomically(json, text);
+    if (json == "-")
+      std::fputs(text.c_str(), stdout);
+    else
+      write_file_atomically(json, text);
   }
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
     throw Error(ExitCode::kMachine, "standard output cannot be written", "bitpilot inspect", "is the disk full?");
