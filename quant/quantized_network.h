@@ -46,6 +46,12 @@ class QuantizedNetwork {
   /// averages untouched.
   torch::Tensor forward_config(const BitConfig& config, const torch::Tensor& stem_value);
 
+  /// Class scores at fractional bits, one set a picture, with everything of the network frozen: bits f32 [N, L, 2] (weight, activation) of
+  /// every weight layer, each between two rungs of that layer's candidates: Q_b = (1 - f) Q_lo + f Q_hi with lo at most the last rung but
+  /// one, so that the gradient does not vanish on a rung.  `path` gives widths, normalisation and steps.  Differentiable in `bits` only.
+  /// Source: Yang & Jin, FracBits, arXiv:2007.02017.
+  torch::Tensor forward_fractional(int path, const torch::Tensor& stem_value, const torch::Tensor& bits);
+
   /// Called with (fused step, value before its quantisers) during forward passes of `path`, for calibration; nullptr = off.
   using ValueHook = std::function<void(int step, const torch::Tensor& value)>;
   void set_hook(ValueHook hook) { hook_ = std::move(hook); }

@@ -142,3 +142,41 @@ TEST_CASE("quant/training_loop: a loss that is not finite stops training before 
   CHECK_THROWS_AS(loop.step(batch, {}), Error);
   CHECK(torch::equal(before, nets.float_network.parameters()[0].second));
 }
+
+TEST_CASE("quant/fractional_forward: whole bits give the path itself, a fraction lies between, gradients match differences") {
+  Nets nets;
+  const TrainingBatch batch = toy_batch(12, 5);
+  nets.supernet.start_from(nets.float_network, batch.src);
+  const ForwardMode adopt{/*batch_statistics=*/true, /*momentum=*/1};
+  for (int p = 0; p < 3; ++p) nets.supernet.forward(p, nets.supernet.stem(batch.src, adopt), adopt);
+  const Tensor stem = nets.supernet.stem(batch.src, kEvaluation).detach();
+  const int layers = nets.network.layer_count(), last = layers - 1;
+  for (int p = 0; p < 3; ++p) {
+    Tensor bits = torch::empty({12, layers, 2});
+    for (int l = 0; l < layers; ++l) {
+      bits.select(1, l).select(1, 0).fill_(nets.supernet.paths()[p].config[l].weight);
+      bits.select(1, l).select(1, 1).fill_(nets.supernet.paths()[p].config[l].activation);
+    }
+    const Tensor expected = nets.supernet.forward(p, stem, kEvaluation).detach();
+    CHECK(torch::allclose(nets.supernet.forward_fractional(p, stem, bits), expected, 1e-3, 1e-3));
+    if (p != 1) continue;
+    // The last adaptive layer is followed by exact float arithmetic up to the 8-bit rounding of its value: its weight bits mix linearly
+    // before that, so a difference quotient inside one interval agrees with the gradient in sign for almost all pictures.
+    Tensor at = bits.clone();
+    at.select(1, last - 1).select(1, 0).fill_(2.5);
+    at.set_requires_grad(true);
+    const auto loss = [&](const Tensor& b) {
+      return torch::nll_loss(torch::log_softmax(nets.supernet.forward_fractional(p, stem, b), 1), batch.labels, {}, at::Reduction::None);
+    };
+    loss(at).sum().backward();
+    const Tensor gradient = at.grad().select(1, last - 1).select(1, 0);
+    Tensor up = at.detach().clone(), down = at.detach().clone();
+    up.select(1, last - 1).select(1, 0).add_(0.2);
+    down.select(1, last - 1).select(1, 0).sub_(0.2);
+    const Tensor difference = (loss(up) - loss(down)) / 0.4;
+    CHECK(gradient.abs().max().item<double>() > 0);
+    CHECK(((gradient * difference > 0).to(torch::kFloat).mean().item<double>()) >= 0.9);
+  }
+  // Nothing of the network is trained by the policy's gradient.
+  for (const auto& [name, tensor] : nets.supernet.parameters()) CHECK_FALSE(tensor.grad().defined());
+}
