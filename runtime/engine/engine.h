@@ -19,7 +19,8 @@ class Model {
  public:
   /// Throws Error(kData) on a bad file.
   static std::shared_ptr<const Model> load(const std::string& path);
-  /// `kernels`: nullptr = active_kernels() (BITPILOT_ISA).
+  /// `kernels`: nullptr = active_kernels() (BITPILOT_ISA).  Throws Error(kData) if the parts do not fit each other, or
+  /// if anchors calibrate the stem differently: it is computed once for all of them.
   explicit Model(ModelData data, const Kernels* kernels = nullptr);
   ~Model();
   const ModelData& data() const;
@@ -42,7 +43,8 @@ class Session {
 
   /// Starts an image: `codes` u8 [height][width][channels] as preprocess() gives them.  Runs the stem.
   void start(std::span<const std::uint8_t> codes);
-  /// Sums of the stem's 8-bit codes over all pixels, [stem channels]; valid until the next start().
+  /// Sums of the stem's 8-bit codes (behind its max pool, if it has one) over all pixels, [stem channels]; valid until
+  /// the next start().
   std::span<const std::int32_t> stem_sums() const;
   /// Runs everything behind the stem at `config` and returns the class scores (before temperature), valid until the
   /// next call. Throws Error(kData) if the configuration does not fit the network.

@@ -113,7 +113,9 @@ struct Words {
     return {_mm512_set1_epi32(pair[0]), _mm512_set1_epi32(pair[1])};
   }
   static Vec multiply_add(Vec acc, const Input& codes, const Weight& weight) {
-    return _mm512_dpwssd_epi32(_mm512_dpwssd_epi32(acc, codes.even, weight.even), codes.odd, weight.odd);
+    asm("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(codes.even), "v"(weight.even));
+    asm("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(codes.odd), "v"(weight.odd));
+    return acc;
   }
 };
 

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# What the compiler made of the kernels.  A weak symbol in a file that is compiled for one instruction set could be linked into code that
+# runs on any processor.  A dot-product loop that keeps its sums on the stack is several times slower, and equal tests do not notice.
+set -euo pipefail
+build_dir=$(cd "${BITPILOT_BIN:?the folder of the built programs}/.." && pwd)
+library=$build_dir/libbitpilot_kernels.a
+# Register moves to or from the stack in one tile: what surrounds the loop may need a few, a loop that spills has dozens.
+most_stack_moves=8
+
+if [ "$(uname -m)" != x86_64 ]; then
+  echo "no vector kernels on this machine"
+  exit 0
+fi
+[ -f "$library" ] || { echo "no $library"; exit 1; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+(cd "$work" && ar x "$library")
+
+failed=0
+for object in "$work"/avx*.o; do
+  if weak=$(nm -C --defined-only "$object" | grep -E ' [WVu] '); then
+    echo "weak symbols in $(basename "$object"):"
+    echo "$weak"
+    failed=1
+  fi
+done
+
+# Sanitizers and builds without optimisation keep everything on the stack.
+if nm "$work"/avx2.cc.o | grep -qE '__(asan|tsan|ubsan)_' || ! grep -q '^CMAKE_BUILD_TYPE:STRING=Release' "$build_dir/CMakeCache.txt"; then
+  echo "stack moves are only counted in release builds"
+  exit $failed
+fi
+count_stack_moves() {
+  objdump -dC --no-show-raw-insn "$1" | awk '
+    /^[0-9a-f]+ </ { name = $0; if (name ~ /conv_tile/) ++tiles }
+    name ~ /conv_tile/ && /vmov.*[yz]mm/ && /\(%r[sb]p/ { ++moves[name] }
+    END { print "tiles", tiles + 0; for (name in moves) print moves[name], name }'
+}
+for object in "$work"/avx*.o; do
+  counts=$(count_stack_moves "$object")
+  if echo "$counts" | grep -qx 'tiles 0'; then
+    echo "no tiles found in $(basename "$object"): has the kernel's name changed?"
+    failed=1
+  fi
+  while read -r moves name; do
+    [ "$moves" = tiles ] && continue
+    if [ "$moves" -gt "$most_stack_moves" ]; then
+      echo "$moves vector moves to or from the stack in $name"
+      failed=1
+    fi
+  done <<< "$counts"
+done
+[ $failed = 0 ] && echo "kernel objects: no weak symbols, sums stay in registers"
+exit $failed
