@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "experiments/commands/export.h"
+#include "experiments/commands/search.h"
 #include "experiments/commands/train.h"
 #include "runtime/core/error.h"
 
@@ -18,7 +19,8 @@ struct TrainCommand {
   const char* name;
   int (*run)(const std::vector<std::string>& args);
 };
-constexpr TrainCommand kCommands[] = {{"train", bitpilot::run_train}, {"export", bitpilot::run_export}};
+constexpr TrainCommand kCommands[] = {{"train", bitpilot::run_train}, {"search", bitpilot::run_search},
+                                      {"export", bitpilot::run_export}};
 
 // Measured: each path runs on its own thread, so the library's own threads only get in the way, and the allocator should keep what it
 // has between steps instead of giving it back.

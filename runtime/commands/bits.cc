@@ -53,7 +53,8 @@ BitConfig parse_config(const std::string& json_text, const std::string& where, c
   const nlohmann::json json = parse_json(json_text, where);
   JsonReader reader(json, where);
   if (json.is_object()) {
-    reader.allow({"bits", "name"});
+    // What search writes may be given back as it is.
+    reader.allow({"bits", "name", "schema", "method", "budget", "relative", "accuracy", "loss", "images", "evaluations", "pareto"});
     reader = reader.at("bits");
   }
   const auto layers = static_cast<std::size_t>(model.network.layer_count());
