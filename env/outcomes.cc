@@ -47,7 +47,7 @@ class Cursor {
   std::size_t at_ = 0;
 };
 
-std::string joined(const std::vector<std::string>& names) {
+std::string as_lines(const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += name + "\n";
   return text;
@@ -120,6 +120,26 @@ OutcomeTable OutcomeTable::rows(std::size_t from, std::size_t to) const {
   return part;
 }
 
+OutcomeTable joined(const OutcomeTable& first, const OutcomeTable& second) {
+  if (first.anchors != second.anchors || first.classes != second.classes || first.stem_channels != second.stem_channels)
+    throw Error(ExitCode::kBug, "outcomes of different models", "joined", "report this");
+  OutcomeTable both = first;
+  const auto add = [](auto& to, const auto& from) { to.insert(to.end(), from.begin(), from.end()); };
+  add(both.scores, second.scores);
+  add(both.statistics, second.statistics);
+  add(both.stem_sums, second.stem_sums);
+  add(both.labels, second.labels);
+  add(both.severity, second.severity);
+  add(both.index, second.index);
+  for (const std::uint16_t number : second.family) {
+    const std::string& name = second.families[number];
+    const auto found = std::find(both.families.begin(), both.families.end(), name);
+    both.family.push_back(static_cast<std::uint16_t>(found - both.families.begin()));
+    if (found == both.families.end()) both.families.push_back(name);
+  }
+  return both;
+}
+
 SampleAt mixed_samples(std::shared_ptr<const ImageSet> set, const Mixture& mixture, const ModelData& model, LoaderOptions options) {
   options.shuffle = false;
   options.augment = false;
@@ -177,7 +197,7 @@ std::string outcome_key(const ModelData& model, const std::string& samples) {
 void save_outcomes(const OutcomeTable& table, const std::string& key, const std::string& path) {
   std::string bytes = kMagic;
   const std::uint64_t sizes[] = {table.anchors, table.classes, table.stem_channels};
-  const std::string families = joined(table.families);
+  const std::string families = as_lines(table.families);
   append(bytes, key.data(), key.size());
   append(bytes, sizes, 3);
   append(bytes, families.data(), families.size());

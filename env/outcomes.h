@@ -37,6 +37,9 @@ struct OutcomeTable {
   bool operator==(const OutcomeTable&) const = default;
 };
 
+/// Both tables' rows, one below the other.  Throws Error(kBug) if they are of different models.
+OutcomeTable joined(const OutcomeTable& first, const OutcomeTable& second);
+
 /// Picture number i, prepared for the network.  Must be callable from several threads.
 using SampleAt = std::function<Sample(std::size_t)>;
 

@@ -11,6 +11,7 @@ namespace bitpilot {
 namespace {
 
 constexpr int kSelectionLambdas = 24;
+constexpr double kFlatAccuracy = 1e-4;  // accuracies on validation that count as equal when more cost is refused
 constexpr double kQuantile = 0.001;  // ranges of the statistics run from this to 1 - this
 
 const char* signal_name(StopSignal signal) {
@@ -41,6 +42,8 @@ class Learner {
     choose_stop_weight();
     choose_first_weight();
     drop_anchors();
+    use_both_splits();
+    find_floor();
     store();
     fill_budget();
     return std::move(result_);
@@ -239,6 +242,36 @@ class Learner {
     }
     if (!result_.dropped.empty()) refit_values();
     result_.log["score"] = score_on_validation();
+  }
+
+  /// The shape of the policy is settled: its few-parameter tables (curves, mean values) are fitted once more, to all pictures.
+  void use_both_splits() {
+    const OutcomeTable both = joined(train_, validation_);
+    losses_ = mixed_losses(both, temperatures(), error_weight_);
+    const std::vector<IntegerMlp> networks = p_.stop_residual;
+    const std::vector<float> mean = p_.confidence_mean, scale = p_.confidence_scale;
+    fit_stop_rule(model_, both, stop_options(error_weight_, false), p_);
+    p_.stop_residual = networks;
+    p_.confidence_mean = mean;
+    p_.confidence_scale = scale;
+    store();
+    const PolicySweep sweep(model_, both, 0);
+    fit_first_values(sweep, losses_, p_);
+    result_.log["score_of_final_tables"] = score_on_validation();
+  }
+
+  /// The largest lambda (least cost) that is as accurate on validation as any; smaller ones only cost more.
+  void find_floor() {
+    store();
+    const PolicySweep sweep(model_, validation_, policy_relative_cost(model_));
+    std::vector<SweepPoint> points;
+    for (const double lambda : log_spaced(options_.lambda_low, options_.lambda_high, 2 * options_.knots - 1)) points.push_back(sweep.at(lambda));
+    double best = 0;
+    for (const SweepPoint& point : points) best = std::max(best, point.accuracy);
+    for (const SweepPoint& point : points) {
+      if (point.accuracy >= best - kFlatAccuracy) p_.lambda_floor = point.lambda;
+    }
+    result_.log["lambda_floor"] = p_.lambda_floor;
   }
 
   void fill_budget() {

@@ -53,6 +53,8 @@ class PolicySweep {
   /// Probability of the predicted class.
   float confidence(std::size_t sample, int anchor) const { return confidence_[sample * anchors_ + static_cast<std::size_t>(anchor)]; }
   const std::vector<float>& embedding(std::size_t sample) const { return observations_[sample].embedding; }
+  const Observation& observation(std::size_t sample) const { return observations_[sample]; }
+  const PolicyHead& head() const { return head_; }
   double policy_cost() const { return policy_cost_; }
   /// The second look after `taken`, -1 = stop.
   int second_of(std::size_t sample, int taken, double lambda) const;

@@ -40,6 +40,7 @@ struct AdaptiveSession::Impl {
     Look taken;
     taken.config = exact >= 0 ? data.anchors[static_cast<std::size_t>(exact)].name : to_string(config, data.space);
     taken.bits = config;
+    taken.anchor = named;
     const double bops = decision.looks.empty() ? cost.cost(config) : cost.cost_after_stem(config);
     taken.relative = bops / cost.reference();
     taken.confidence = *top;

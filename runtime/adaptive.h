@@ -18,6 +18,7 @@ struct Look {
   double relative = 0;    ///< this look's cost over uniform 8-bit; the stem belongs to the first look
   float confidence = 0;
   int index = 0;          ///< class it would predict
+  int anchor = -1;        ///< whose temperature holds: the anchor itself, or the one that offsets moved; -1 if none
 };
 
 /// One picture's decision: what was looked at, what it cost, what it says.

@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kFloatBops = 32.0 * 32.0;  // one float32 operation
 constexpr double kIntegerBops = 8.0 * 8.0;  // one multiply-accumulate of the integer networks
-constexpr double kAddBops = 8.0;            // adding up one 8-bit stem code: a multiply-accumulate with a 1-bit weight
+constexpr double kAddBops = 32.0;           // adding one stem code to a running int32 sum, counted as in statistics_bops
 constexpr double kSoftmaxOperations = 24.0; // per class: exponential, sums, normalisation
 
 /// Nearest rung of an ascending ladder to a position in ladder steps; ties to the lower rung.
@@ -44,6 +44,7 @@ struct PolicyHead::Impl {
   BitSpace space;
   std::vector<BitConfig> anchors;
   std::vector<float> temperatures;
+  std::vector<double> positions;  ///< of each anchor on the path from the cheapest (0) to the dearest (1)
   std::vector<std::pair<float, float>> ranges;
   float pixels_inverse = 1;
   double bops = 0;
@@ -118,6 +119,15 @@ struct PolicyHead::Impl {
     return config;
   }
 
+  void place_on_path() {
+    const std::vector<float>& cost = parameters.first_cost;
+    for (std::size_t k = 0; k < cost.size(); ++k) {
+      double cheaper = 0;
+      for (std::size_t other = 0; other < cost.size(); ++other) cheaper += cost[other] < cost[k] || (cost[other] == cost[k] && other < k) ? 1 : 0;
+      positions.push_back(cost.size() > 1 ? cheaper / static_cast<double>(cost.size() - 1) : 0.0);
+    }
+  }
+
   void count_operations(const Network& network, std::size_t classes) {
     const Shape input = network.input_shape(), stem = network.layer(0).shape;
     std::int64_t macs = parameters.embedding.macs() + parameters.severity.macs() + parameters.offset.macs(), stop = 0;
@@ -144,6 +154,7 @@ PolicyHead::PolicyHead(const ModelData& model) {
   }
   const Shape stem = model.network.layer(0).shape;
   impl->pixels_inverse = 1.0F / static_cast<float>(stem.height * stem.width);
+  impl->place_on_path();
   impl->count_operations(model.network, static_cast<std::size_t>(model.network.classes()));
   impl_ = impl;
 }
@@ -172,8 +183,9 @@ Observation PolicyHead::observe(const ImageStatistics& statistics, std::span<con
   return result;
 }
 
-void PolicyHead::first_residual(const Observation& observation, double lambda, std::span<float> residual) const {
+void PolicyHead::first_residual(const Observation& observation, double wanted_lambda, std::span<float> residual) const {
   const PolicyParameters& p = impl_->parameters;
+  const double lambda = std::max(wanted_lambda, p.lambda_floor);
   std::fill(residual.begin(), residual.end(), 0.0F);
   if (p.first_residual.empty()) return;
   std::vector<std::int32_t> input = impl_->codes(observation, 1);
@@ -226,8 +238,7 @@ std::array<float, kConfidenceFeatures> PolicyHead::confidence_features(float top
 FirstLook PolicyHead::first(const Observation& observation, double lambda) const {
   FirstLook result;
   result.anchor = first_anchor(observation, lambda);
-  const std::size_t count = impl_->anchors.size();
-  result.position = count > 1 ? static_cast<double>(result.anchor) / static_cast<double>(count - 1) : 0.0;
+  result.position = impl_->positions[static_cast<std::size_t>(result.anchor)];
   const std::vector<float> offsets = impl_->offsets(observation, lambda);
   result.config = impl_->moved(result.anchor, offsets);
   result.distributions = impl_->distributions(result.anchor, offsets);

@@ -27,7 +27,7 @@ struct Observation {
 
 struct FirstLook {
   int anchor = 0;
-  double position = 0;                           ///< t1 in [0, 1] on the anchor path
+  double position = 0;                           ///< t1 in [0, 1] on the anchor path, cheapest to dearest
   BitConfig config;                              ///< the anchor's, moved by the per-layer offsets where the model has them
   std::vector<LayerDistribution> distributions;  ///< one per weight layer
 };

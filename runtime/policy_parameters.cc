@@ -128,6 +128,7 @@ void read_description(const std::string& text, PolicyParameters& p) {
     if (json.at("kind") != "two_look" || json.at("version") != kLayoutVersion) refuse("unknown kind or version");
     p.lambda_low = json.at("lambda_range").at(0);
     p.lambda_high = json.at("lambda_range").at(1);
+    p.lambda_floor = json.at("lambda_floor");
     p.signal = static_cast<StopSignal>(signal_index(json.at("stop_signal").get<std::string>()));
     p.first_weight = json.at("first_weight");
     p.stop_weight = json.at("stop_weight");
@@ -136,6 +137,7 @@ void read_description(const std::string& text, PolicyParameters& p) {
     refuse(error.what());
   }
   if (!(p.lambda_low > 0) || !(p.lambda_high > p.lambda_low) || !std::isfinite(p.lambda_high)) refuse("lambda_range");
+  if (!(p.lambda_floor >= 0) || !std::isfinite(p.lambda_floor)) refuse("lambda_floor");
   if (!std::isfinite(p.first_weight) || !std::isfinite(p.stop_weight)) refuse("weights");
 }
 
@@ -204,7 +206,7 @@ PolicyData pack_policy(const PolicyParameters& p) {
   if (anchors == 0 || p.knots() < 2 || p.stop_residual.size() != anchors || p.curve_at.size() != anchors || p.spread.size() % (2 * anchors) != 0)
     throw Error(ExitCode::kBug, "policy parameters of unequal sizes", "pack_policy", "report this");
   PolicyData data;
-  data.description = nlohmann::json{{"kind", "two_look"}, {"version", kLayoutVersion}, {"lambda_range", {p.lambda_low, p.lambda_high}},
+  data.description = nlohmann::json{{"kind", "two_look"}, {"version", kLayoutVersion}, {"lambda_range", {p.lambda_low, p.lambda_high}}, {"lambda_floor", p.lambda_floor},
                                     {"stop_signal", kSignals[static_cast<int>(p.signal)]}, {"first_weight", p.first_weight},
                                     {"stop_weight", p.stop_weight}, {"distribution", p.family}}
                          .dump();

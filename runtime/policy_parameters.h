@@ -48,6 +48,7 @@ struct PolicyParameters {
   IntegerMlp severity;                                   ///< E -> 1
   std::vector<float> first_cost, second_cost;            ///< [K] relative cost of a whole pass / of a pass from the stem's code
   double lambda_low = 1e-3, lambda_high = 32;            ///< range that the tables cover
+  double lambda_floor = 0;                               ///< smaller lambdas decide as this one: more cost would bring no accuracy
   std::vector<std::vector<float>> first_value;           ///< [knots][K] mean task loss + lambda * second look's cost; lambda log-spaced
   IntegerMlp first_residual;                             ///< E + 1 (lambda) -> K, this picture's deviation from first_value
   float first_weight = 0;                                ///< of first_residual; 0 = one first look per lambda

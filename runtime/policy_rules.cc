@@ -12,7 +12,8 @@ std::size_t nearest_knot(const PolicyParameters& p, double lambda) {
 
 }  // namespace
 
-int choose_first(const PolicyParameters& p, std::span<const float> residual, double lambda) {
+int choose_first(const PolicyParameters& p, std::span<const float> residual, double wanted_lambda) {
+  const double lambda = std::max(wanted_lambda, p.lambda_floor);
   const float position = lambda_position(lambda, p.lambda_low, p.lambda_high, p.knots());
   const auto low = std::min(static_cast<std::size_t>(position), p.knots() - 2);
   const float share = position - static_cast<float>(low);
@@ -43,7 +44,8 @@ float curve_drop(const PolicyParameters& p, int taken, int second, float signal)
   return drop[upper - 1] + share * (drop[upper] - drop[upper - 1]) + tie;
 }
 
-int choose_second(const PolicyParameters& p, int taken, float signal, std::span<const float> residual, double lambda) {
+int choose_second(const PolicyParameters& p, int taken, float signal, std::span<const float> residual, double wanted_lambda) {
+  const double lambda = std::max(wanted_lambda, p.lambda_floor);
   const std::uint8_t* allowed = p.pair_allowed[nearest_knot(p, lambda)].data() + static_cast<std::size_t>(taken) * p.anchors();
   int best = -1;
   float best_gain = 0;

@@ -1,0 +1,115 @@
+#include "runtime/adaptive.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "tests/support/random_policy.h"
+#include "tests/support/sample_model.h"
+
+using namespace bitpilot;
+using bitpilot::testing::random_policy;
+using bitpilot::testing::sample_model;
+using bitpilot::testing::sample_network;
+
+namespace {
+
+ModelData adaptive_model() {
+  ModelData model = sample_model(sample_network());
+  model.statistics.clear();
+  model.ranges.clear();
+  model.policy = pack_policy(random_policy(model));
+  return model;
+}
+
+Prepared picture(std::uint64_t index) {
+  Random random(5, "picture", index);
+  Image image(12, 12, 1);
+  for (auto& pixel : image.pixels) pixel = static_cast<std::uint8_t>(random.below(256));
+  return preprocess(image.view(), {1, 12, 12});
+}
+
+}  // namespace
+
+TEST_CASE("runtime/adaptive: every look and the policy are billed, the stem once") {
+  const auto model = std::make_shared<Model>(adaptive_model());
+  AdaptiveSession session(model);
+  const CostTable& cost = session.cost();
+  const double policy = PolicyHead(model->data()).bops();
+  int one_look = 0, two_looks = 0;
+  for (std::uint64_t i = 0; i < 40; ++i) {
+    const Decision decision = session.decide(picture(i), {std::nullopt, i % 2 == 0 ? 0.2 : 4.0});
+    double bops = policy + cost.cost(decision.looks[0].bits);
+    double relative = policy / cost.reference() + decision.looks[0].relative;
+    if (decision.looks.size() == 2) {
+      bops += cost.cost_after_stem(decision.looks[1].bits);
+      relative += decision.looks[1].relative;
+    }
+    (decision.looks.size() == 2 ? two_looks : one_look) += 1;
+    CHECK(decision.policy_bops == policy);
+    CHECK(decision.bops == doctest::Approx(bops));
+    CHECK(decision.relative == doctest::Approx(relative));
+    CHECK(decision.relative == doctest::Approx(decision.bops / cost.reference()));
+    CHECK(decision.label == decision.looks.back().index);
+    CHECK(decision.label == std::max_element(decision.scores.begin(), decision.scores.end()) - decision.scores.begin());
+    CHECK(decision.distributions.size() == decision.looks.back().bits.size());
+    CHECK(decision.calibrated);
+  }
+  CHECK(one_look > 0);
+  CHECK(two_looks > 0);
+}
+
+TEST_CASE("runtime/adaptive: a picture's decision does not depend on what was decided before") {
+  const auto model = std::make_shared<Model>(adaptive_model());
+  AdaptiveSession forwards(model), backwards(model);
+  std::vector<Decision> first, second(20);
+  for (std::uint64_t i = 0; i < 20; ++i) first.push_back(forwards.decide(picture(i), {std::nullopt, 0.4}));
+  for (std::uint64_t i = 20; i-- > 0;) second[i] = backwards.decide(picture(i), {std::nullopt, 0.4});
+  for (std::size_t i = 0; i < 20; ++i) {
+    CHECK(first[i].scores == second[i].scores);
+    CHECK(first[i].looks.size() == second[i].looks.size());
+    CHECK(first[i].severity == second[i].severity);
+    CHECK(first[i].confidence == second[i].confidence);
+  }
+}
+
+TEST_CASE("runtime/adaptive: a model without a policy runs its safe anchor and bills no policy") {
+  ModelData data = adaptive_model();
+  data.policy = {};
+  AdaptiveSession session(std::make_shared<Model>(data));
+  const Decision decision = session.decide(picture(1), {std::nullopt, 0.4});
+  REQUIRE(decision.looks.size() == 1);
+  CHECK(decision.looks[0].config == data.anchors[static_cast<std::size_t>(data.safe_anchor)].name);
+  CHECK(decision.policy_bops == 0);
+  CHECK(decision.fallback.empty());
+}
+
+TEST_CASE("runtime/adaptive: statistics out of range fall back to the safe anchor, with static distributions") {
+  ModelData data = adaptive_model();
+  data.statistics.assign(statistics_names().begin(), statistics_names().end());
+  data.ranges.assign(kStatisticsCount, {1e6F, 1e6F + 1});
+  AdaptiveSession session(std::make_shared<Model>(data));
+  const Decision decision = session.decide(picture(1), {std::nullopt, 0.4});
+  REQUIRE(decision.looks.size() == 1);
+  CHECK(decision.fallback == "out_of_range");
+  CHECK(decision.looks[0].config == data.anchors[static_cast<std::size_t>(data.safe_anchor)].name);
+  CHECK(decision.policy_bops > 0);
+  CHECK(decision.distributions[1].weight_mean == static_cast<float>(decision.looks[0].bits[1].weight));
+  CHECK(decision.distributions[1].weight_std == 0);
+}
+
+TEST_CASE("runtime/adaptive: a fixed rule runs that configuration for every picture and says when it is no anchor") {
+  const auto model = std::make_shared<Model>(adaptive_model());
+  AdaptiveSession session(model);
+  const BitConfig anchor = model->data().anchors[1].config;
+  const Decision calibrated = session.decide(picture(2), {anchor, 0});
+  CHECK(calibrated.looks.at(0).config == "u4");
+  CHECK(calibrated.calibrated);
+  CHECK(calibrated.policy_bops == 0);
+  CHECK(calibrated.relative == doctest::Approx(session.cost().cost(anchor) / session.cost().reference()));
+  const BitConfig other = uniform_config(model->data().space, 2, 8);
+  const Decision uncalibrated = session.decide(picture(2), {other, 0});
+  CHECK_FALSE(uncalibrated.calibrated);
+  CHECK(uncalibrated.looks.at(0).anchor == -1);
+  CHECK(uncalibrated.looks.at(0).config == to_string(other, model->data().space));
+}
