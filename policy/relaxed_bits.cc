@@ -7,7 +7,7 @@ namespace {
 
 constexpr double kEdge = 1e-4;
 
-torch::Tensor logit(const torch::Tensor& y) { return torch::log(y) - torch::log1p(-y); }
+torch::Tensor log_odds(const torch::Tensor& y) { return torch::log(y) - torch::log1p(-y); }
 
 /// Centre of the cell at a position, kept inside (0, 1).
 torch::Tensor cell(const LadderTensors& ladder, const torch::Tensor& position) {
@@ -62,7 +62,7 @@ torch::Tensor sample_positions(BitFamily family, const LadderTensors& ladder, co
   const torch::Tensor centre = cell(ladder, position), inside = torch::clamp(u, kEdge, 1 - kEdge), wide = spread.unsqueeze(0);
   torch::Tensor y;
   if (family == BitFamily::kLogistic) {
-    y = torch::sigmoid(logit(centre) + wide * logit(inside));
+    y = torch::sigmoid(log_odds(centre) + wide * log_odds(inside));
   } else {
     const torch::Tensor a = phi(-centre / wide), z = phi((1 - centre) / wide) - a;
     y = centre + wide * 1.4142135623730951 * torch::erfinv(torch::clamp(2 * (a + inside * z) - 1, -1 + 1e-6, 1 - 1e-6));
@@ -94,10 +94,10 @@ torch::Tensor cost_of(const LadderTensors& ladder, const torch::Tensor& anchors,
 
 torch::Tensor rung_information(const LadderTensors& ladder, const torch::Tensor& position, const torch::Tensor& spread) {
   const std::int64_t most = ladder.bits.size(1);
-  const torch::Tensor mean = logit(cell(ladder, position)).unsqueeze(3), wide = spread.unsqueeze(0).unsqueeze(3);
+  const torch::Tensor mean = log_odds(cell(ladder, position)).unsqueeze(3), wide = spread.unsqueeze(0).unsqueeze(3);
   // Upper edges r / rungs for r = 1 .. most - 1; edges at or past the last rung's have all the probability below them.
   const torch::Tensor edges = torch::arange(1, most, torch::kFloat32).view({1, 1, 1, -1}) / ladder.rungs.view({1, -1, 1, 1});
-  const torch::Tensor below = torch::where(edges < 1 - 1e-6, torch::sigmoid((logit(torch::clamp(edges, kEdge, 1 - kEdge)) - mean) / wide),
+  const torch::Tensor below = torch::where(edges < 1 - 1e-6, torch::sigmoid((log_odds(torch::clamp(edges, kEdge, 1 - kEdge)) - mean) / wide),
                                            torch::ones_like(edges));
   const torch::Tensor zero = torch::zeros_like(mean), one = torch::ones_like(mean);
   const torch::Tensor p = torch::clamp_min(torch::cat({below, one}, 3) - torch::cat({zero, below}, 3), 1e-8);
