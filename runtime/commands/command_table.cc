@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "runtime/commands/eval.h"
+#include "runtime/commands/inspect.h"
 #include "runtime/commands/run.h"
 #include "runtime/core/files.h"
 #include "runtime/kernels/kernels.h"
@@ -23,6 +24,7 @@ constexpr Command kCommands[] = {
     {"eval", "accuracy and cost by family and severity", run_eval, ""},
     {"export", "write a trained run as a model file", nullptr, "bitpilot-train"},
     {"run", "adaptive inference over pictures, videos and cameras", run_run, ""},
+    {"inspect", "what a model file or a run holds", run_inspect, ""},
 };
 
 int exec_program(const Command& command, const std::vector<std::string>& args) {
