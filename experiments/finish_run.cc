@@ -4,8 +4,10 @@
 #include <iostream>
 
 #include "env/outcomes.h"
+#include "experiments/network_simulator.h"
 #include "experiments/training_data.h"
 #include "policy/hybrid_learner.h"
+#include "policy/offset_learner.h"
 #include "policy/policy_report.h"
 #include "quant/training_loop.h"
 #include "runtime/core/cost.h"
@@ -39,31 +41,59 @@ std::size_t float_correct(QuantizedNetwork* network, const std::vector<Sample>& 
   return correct;
 }
 
-/// Fits the policy on the policy split, chooses on validation, and returns both outcome tables' use: the validation table.
-OutcomeTable learn_policy(FinishedTraining* training, const std::shared_ptr<const Model>& calibrated) {
+/// Pictures of a split, each in several degraded draws.
+struct Draws {
+  std::size_t count = 0;
+  SampleAt at;
+};
+
+Draws draws_of(const FinishedTraining& training, const std::shared_ptr<const ImageSet>& whole, const char* purpose) {
+  const Recipe& recipe = training.request.recipe;
+  const auto set = first_images(whole, static_cast<std::size_t>(recipe.evaluation_images));
+  LoaderOptions options;
+  options.seed = recipe.seed;
+  options.purpose = purpose;
+  options.shuffle = options.augment = false;
+  return {set->size() * static_cast<std::size_t>(recipe.policy.draws), mixed_samples(set, standard_mixture(), training.model, options)};
+}
+
+/// Per-layer offsets on top of a fitted two-look policy; they stay only if they gain on validation.
+json learn_offsets_of(FinishedTraining* training, const OutcomeTable& policy_split, const Draws& train, const OutcomeTable& validation,
+                      const Draws& check) {
+  const PolicyRecipe& recipe = training->request.recipe.policy;
+  NetworkSimulator simulator(&training->supernet);
+  OffsetInputs inputs;
+  inputs.model = std::make_shared<const Model>(training->model);
+  inputs.train = &policy_split;
+  inputs.train_at = train.at;
+  inputs.validation = &validation;
+  inputs.validation_at = check.at;
+  inputs.simulator = &simulator;
+  OffsetOptions options;
+  options.seed = training->request.recipe.seed;
+  options.steps = recipe.offset_steps;
+  options.rollout_pictures = options.check_pictures = recipe.offset_pictures;
+  return learn_offsets(training->model, inputs, options).log;
+}
+
+/// Fits the two-look policy on the policy split and chooses on validation, then the offsets.  Returns the validation table.
+OutcomeTable learn_policy(FinishedTraining* training) {
   const Recipe& recipe = training->request.recipe;
   const int threads = training->request.threads;
-  const auto table = [&](const std::shared_ptr<const ImageSet>& whole, const char* purpose, int draws) {
-    const auto set = first_images(whole, static_cast<std::size_t>(recipe.evaluation_images));
-    LoaderOptions options;
-    options.seed = recipe.seed;
-    options.purpose = purpose;
-    options.shuffle = options.augment = false;
-    return roll_out(calibrated, set->size() * static_cast<std::size_t>(draws),
-                    mixed_samples(set, standard_mixture(), calibrated->data(), options), threads);
-  };
-  const OutcomeTable policy_split = table(training->splits.policy, "policy", recipe.policy.draws);
-  OutcomeTable validation = table(training->splits.validation, "validation", recipe.policy.draws);
+  const auto calibrated = std::make_shared<const Model>(training->model);
+  const Draws train = draws_of(*training, training->splits.policy, "policy"), check = draws_of(*training, training->splits.validation, "validation");
+  const OutcomeTable policy_split = roll_out(calibrated, train.count, train.at, threads);
+  OutcomeTable validation = roll_out(calibrated, check.count, check.at, threads);
   PolicyOptions options;
   options.seed = recipe.seed;
   options.default_drop = recipe.policy.reference_loss / 100;
   options.reference_anchor = recipe.policy.reference;
-  options.log = [](const std::string& line) { std::cerr << "policy: " << line << "\n"; };
-  const PolicyResult result = fit_policy(training->model, options, policy_split, validation);
-  write_file_atomically(training->request.out + "/policy.json", result.log.dump(2) + "\n");
+  options.log = [](const std::string& line) { std::cerr << line << "\n"; };
+  json log{{"looks", fit_policy(training->model, options, policy_split, validation).log}};
+  if (recipe.policy.offset_steps > 0) log["offsets"] = learn_offsets_of(training, policy_split, train, validation, check);
+  write_file_atomically(training->request.out + "/policy.json", log.dump(2) + "\n");
   return validation;
 }
-
 /// Accuracy of the float network and of every anchor on the evaluation sets, and the evidence for the policy.
 json evaluate_run(const FinishedTraining& training, const std::shared_ptr<const Model>& model, const OutcomeTable& validation) {
   const Recipe& recipe = training.request.recipe;
@@ -108,7 +138,7 @@ bool finish_run(FinishedTraining training) {
     if (model.anchors[k].name == recipe.safe_anchor) model.safe_anchor = static_cast<int>(k);
   model.provenance = training.identity.dump();
   OutcomeTable validation;
-  if (recipe.policy.enabled) validation = learn_policy(&training, std::make_shared<const Model>(model));
+  if (recipe.policy.enabled) validation = learn_policy(&training);
   write_model(model, file);
   json summary = evaluate_run(training, Model::load(file), validation);
   summary["schema"] = "bitpilot.training/1";

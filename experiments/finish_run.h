@@ -14,6 +14,7 @@ struct FinishedTraining {
   const TrainRequest& request;
   const DataSplits& splits;
   QuantizedNetwork& float_network;
+  QuantizedNetwork& supernet;
   const nlohmann::json& identity;  ///< recipe, data and mixture: the model's provenance
   ModelData model;
 };

@@ -64,12 +64,14 @@ json path_to_json(const PathRecipe& path) {
 }
 
 PolicyRecipe read_policy(const JsonReader& reader) {
-  reader.allow({"enabled", "draws", "reference_loss", "reference"});
+  reader.allow({"enabled", "draws", "reference_loss", "reference", "offset_steps", "offset_pictures"});
   PolicyRecipe policy;
   policy.enabled = reader.boolean("enabled", true);
   policy.draws = static_cast<int>(reader.integer("draws", 1, 32, policy.draws));
   policy.reference_loss = reader.number("reference_loss", 0, 100, policy.reference_loss);
   policy.reference = reader.text("reference", "");
+  policy.offset_steps = static_cast<int>(reader.integer("offset_steps", 0, 100000, policy.offset_steps));
+  policy.offset_pictures = static_cast<int>(reader.integer("offset_pictures", 16, 1000000, policy.offset_pictures));
   return policy;
 }
 
@@ -124,7 +126,8 @@ json recipe_to_json(const Recipe& recipe) {
           {"checkpoint_steps", recipe.checkpoint_steps}, {"float", stage_to_json(recipe.float_stage)},
           {"supernet", stage_to_json(recipe.supernet)}, {"paths", paths}, {"safe_anchor", recipe.safe_anchor},
           {"policy", {{"enabled", recipe.policy.enabled}, {"draws", recipe.policy.draws},
-                      {"reference_loss", recipe.policy.reference_loss}, {"reference", recipe.policy.reference}}}};
+                      {"reference_loss", recipe.policy.reference_loss}, {"reference", recipe.policy.reference},
+                      {"offset_steps", recipe.policy.offset_steps}, {"offset_pictures", recipe.policy.offset_pictures}}}};
 }
 
 void apply_setting(json* recipe, const std::string& setting) {

@@ -34,6 +34,8 @@ struct PolicyRecipe {
   int draws = 4;                 ///< degraded draws of every picture of the policy split, 1..32
   double reference_loss = 0.15;  ///< percentage points below the reference anchor that the default lambda may lose
   std::string reference = "";    ///< anchor name; empty: the most accurate
+  int offset_steps = 300;        ///< policy-gradient steps for the per-layer offsets, 0 = no offsets, at most 100000
+  int offset_pictures = 1500;    ///< rollouts for the learned reward model, and pictures that offsets are judged on, 16..1000000
 };
 
 /// A whole training, as `bitpilot train --config` reads it.  Every field has a default; an unknown key is an error.

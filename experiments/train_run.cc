@@ -228,7 +228,7 @@ bool TrainRun::Impl::run() {
   if (!train_stage({"supernet", request.recipe.supernet, supernet.get(), float_network.get()})) return false;
   recalibrate(supernet.get(), batches);
   ModelData model = export_model(supernet.get(), batches);
-  return finish_run({request, splits, *float_network, identity, std::move(model)});
+  return finish_run({request, splits, *float_network, *supernet, identity, std::move(model)});
 }
 
 TrainRun::TrainRun(TrainRequest request) : impl_(std::make_unique<Impl>()) { impl_->request = std::move(request); }
