@@ -38,7 +38,8 @@ check_includes() {
   for file in "$@"; do
     read -r quoted_ok library_ok <<<"$(allowed "$file")"
     while IFS= read -r line; do
-      name=$(sed -E 's/.*[<"]([^>"]*)[>"].*/\1/' <<<"$line")
+      name=${line#*[<\"]}
+      name=${name%%[>\"]*}
       case $line in
         *'"'*)
           [[ $name =~ ^($quoted_ok) ]] || echo "$file: may not include \"$name\""
