@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# Kills, signals, full disks, lost cameras, killed decoders, credentials.
+. "$BITPILOT_SOURCE/tests/support/cli.bash"
+model
+run() { exec "$bitpilot" run --quiet --model "$folder/model.safetensors" "$@"; }
+has_lines() { [ "$(wc -l <"$1")" -ge "$2" ]; }
+# Every line but a torn last one is a whole record.
+whole_lines() {
+  local bad
+  bad=$(awk '{last = $0} NR > 1 && !(prev ~ /^\{"schema":"bitpilot\.[a-z]+\/1".*\}$/) {bad++} {prev = $0} END {print bad + 0}' "$1")
+  equal "$bad" 0 "$2: lines that are no records"
+}
+media_of() { pgrep -P "$1" -f 'bitpilot-media serve|media' | head -1; }
+
+picture "$folder/many/0.pgm"
+doubled "$folder/many" 15  # 32768
+
+(run --source "$folder/many" --decisions "$folder/k.jsonl") 2>/dev/null &
+pid=$!
+wait_until 30 has_lines "$folder/k.jsonl" 200 || fail "nothing was written"
+kill -9 $pid
+wait $pid 2>/dev/null
+has_lines "$folder/k.jsonl" 32768 && fail "the run was over before the kill"
+whole_lines "$folder/k.jsonl" "kill -9"
+printf '{"schema":"bitpilot.decision/1","sequ' >>"$folder/k.jsonl"
+expect 0 "appending behind a torn line" "$bitpilot" run --quiet --model "$folder/model.safetensors" --source "$folder/many/0.pgm" --append --decisions "$folder/k.jsonl"
+grep -q 'sequ{' "$folder/k.jsonl" && fail "a torn line was not cut off"
+grep -c '"sequ$' "$folder/k.jsonl" >/dev/null && fail "a torn line stands in the file"
+
+for signal in INT TERM; do
+  code=$([ $signal = INT ] && echo 130 || echo 143)
+  # A background job of a shell without job control ignores SIGINT; env gives it back.
+  (exec env --default-signal=INT "$bitpilot" run --quiet --model "$folder/model.safetensors" --source "$folder/many" --decisions "$folder/$signal.jsonl") 2>/dev/null &
+  pid=$!
+  wait_until 30 has_lines "$folder/$signal.jsonl" 100 || fail "nothing was written"
+  kill -$signal $pid
+  wait $pid
+  equal $? $code "exit code after SIG$signal"
+  whole_lines "$folder/$signal.jsonl" "SIG$signal"
+  last=$(tail -1 "$folder/$signal.jsonl")
+  echo "$last" | grep -q '"schema":"bitpilot.summary/1"' || fail "no summary after SIG$signal: $last"
+  numbers=$(echo "$last" | sed 's/[^0-9]\+/ /g')
+  set -- $numbers  # 1 (schema) received processed queued queue decode region errors
+  equal "$2" "$(($3 + $4 + $5 + $6 + $7))" "received = processed + queued + dropped after SIG$signal"
+  equal "$3" "$(($(wc -l <"$folder/$signal.jsonl") - 1))" "processed after SIG$signal"
+done
+
+# A decoder that is killed is started again and nothing is lost.
+picture "$folder/few/0.pgm"
+doubled "$folder/few" 12  # 4096
+(run --source "$folder/few" --decisions "$folder/m.jsonl") 2>"$folder/err" &
+pid=$!
+wait_until 30 has_lines "$folder/m.jsonl" 100
+child=$(cat /proc/$pid/task/*/children 2>/dev/null | tr ' ' '\n' | head -1)
+if [ -n "$child" ] && kill -9 "$child" 2>/dev/null; then
+  wait $pid
+  equal $? 0 "exit code after the decoder was killed"
+  equal "$(grep -c decision/1 "$folder/m.jsonl")" 4096 "records after the decoder was killed"
+else
+  fail "no decoder to kill"
+  wait $pid
+fi
+
+# A full disk.
+expect 4 "full disk" "$bitpilot" run --quiet --model "$folder/model.safetensors" --source "$folder/few" --decisions /dev/full
+well_formed_error "full disk"
+says err "the disk is full" "full disk"
+mkdir "$folder/small"
+if mount -t tmpfs -o size=64k tmpfs "$folder/small" 2>/dev/null; then
+  expect 4 "full tmpfs" "$bitpilot" run --quiet --model "$folder/model.safetensors" --source "$folder/few" --decisions "$folder/small/d.jsonl"
+  whole_lines "$folder/small/d.jsonl" "full tmpfs"
+  [ "$(tail -c 1 "$folder/small/d.jsonl")" = "" ] || fail "a torn line stays on a full disk"
+  umount "$folder/small"
+fi
+expect 4 "unwritable output" "$bitpilot" run --quiet --model "$folder/model.safetensors" --source "$folder/few" --decisions /nowhere/d.jsonl
+
+# A camera that is not there: given up after its retries, or stopped; its password is written nowhere.
+address='rtsp://admin:hunter2canary@127.0.0.1:9/stream?token=hunter2canary'
+expect 4 "a lost camera" "$bitpilot" run --model "$folder/model.safetensors" --source "$address" --reconnect-attempts 1 --decisions "$folder/c.jsonl"
+well_formed_error "a lost camera"
+says "$folder/c.jsonl" '"received":0' "the summary of a lost camera"
+cat "$folder/err" "$folder/out" "$folder/c.jsonl" >"$folder/said"
+(exec env --default-signal=INT "$bitpilot" run --model "$folder/model.safetensors" --source "$address" --decisions "$folder/c2.jsonl") >>"$folder/said" 2>&1 &
+pid=$!
+wait_until 30 grep -q 'trying again' "$folder/said" || fail "no word of a lost camera"
+cat /proc/$pid/cmdline >>"$folder/said"
+for child in $(cat /proc/$pid/task/*/children 2>/dev/null); do cat "/proc/$child/cmdline" "/proc/$child/environ" >>"$folder/said"; done
+kill -INT $pid
+wait $pid
+equal $? 130 "exit code of an interrupted camera"
+cat "$folder/c2.jsonl" >>"$folder/said"
+grep -aq hunter2canary "$folder/said" && fail "a password was written: $(grep -ao '.\{30\}hunter2canary' "$folder/said" | head -1)"
+
+# No decoder at all.
+mkdir "$folder/alone"
+expect 4 "no bitpilot-media" env BITPILOT_EXEC_PATH="$folder/alone" "$bitpilot" run --model "$folder/model.safetensors" --source "$folder/few"
+well_formed_error "no bitpilot-media"
+expect 4 "no bitpilot-train" env BITPILOT_EXEC_PATH="$folder/alone" "$bitpilot" train
+env BITPILOT_EXEC_PATH="$folder/alone" "$bitpilot" --help | grep -q '^  train' && fail "help lists a command whose program is missing"
+finish
