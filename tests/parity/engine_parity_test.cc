@@ -133,7 +133,7 @@ TEST_CASE("parity: a batch gives each picture the result that it has alone") {
     for (int p = 0; p < kPictures; ++p) {
       const IntegerEvaluation alone = evaluate_integer(random.model(), config, drawn.picture(p), true);
       CHECK(alone.scores[0] == batch.scores[static_cast<std::size_t>(p)]);
-      CHECK(alone.traces[0] == batch.traces[static_cast<std::size_t>(p)]);
+      CHECK(first_difference(alone.traces[0], batch.traces[static_cast<std::size_t>(p)]) == "");
     }
   }
 }
