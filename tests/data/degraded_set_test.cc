@@ -1,7 +1,9 @@
 #include "data/codecs/degraded_set.h"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -144,6 +146,25 @@ TEST_CASE("data/codecs/degraded_set: stopped or failed work leaves nothing behin
   CHECK_FALSE(std::filesystem::exists(folder.path("set.partial")));
   other.families = {"saturate"};
   CHECK_THROWS_AS(write_degraded_set(*set, other, folder.path("set"), false, 2, go_on), Error);  // gray pictures
+  CHECK(folder.read("set/manifest.jsonl") == before);
+  CHECK_FALSE(std::filesystem::exists(folder.path("set.partial")));
+}
+
+TEST_CASE(
+    "data/codecs/degraded_set: a disk that takes no more is the machine's failure, and the earlier set stays whole") {
+  const TemporaryFolder folder;
+  const auto set = small_set(50);
+  write_degraded_set(*set, grid(), folder.path("set"), false, 1, go_on);
+  const std::string before = folder.read("set/manifest.jsonl");
+  rlimit old{};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &old) == 0);
+  const rlimit small{100000, old.rlim_max};  // files may not grow beyond: write() fails as on a full disk
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &small) == 0);
+  check_error(ExitCode::kMachine, {"cannot be written", "set.partial"},
+              [&] { write_degraded_set(*set, grid(), folder.path("set"), false, 1, go_on); });
+  setrlimit(RLIMIT_FSIZE, &old);
+  std::signal(SIGXFSZ, handler);
   CHECK(folder.read("set/manifest.jsonl") == before);
   CHECK_FALSE(std::filesystem::exists(folder.path("set.partial")));
 }
