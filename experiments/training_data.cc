@@ -2,33 +2,16 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 namespace bitpilot {
-namespace {
-
-class FirstImages : public ImageSet {
- public:
-  FirstImages(std::shared_ptr<const ImageSet> set, std::size_t count) : set_(std::move(set)), count_(count) {}
-  std::string name() const override { return set_->name(); }
-  std::size_t size() const override { return count_; }
-  Image image(std::size_t i) const override { return set_->image(i); }
-  int label(std::size_t i) const override { return set_->label(i); }
-  const std::vector<std::string>& labels() const override { return set_->labels(); }
-  std::string source(std::size_t i) const override { return set_->source(i); }
-  std::string family(std::size_t i) const override { return set_->family(i); }
-  int severity(std::size_t i) const override { return set_->severity(i); }
-  std::string hash() const override { return set_->hash() + "/first " + std::to_string(count_); }
-
- private:
-  std::shared_ptr<const ImageSet> set_;
-  std::size_t count_;
-};
-
-}  // namespace
 
 std::shared_ptr<const ImageSet> first_images(std::shared_ptr<const ImageSet> set, std::size_t count) {
   if (count == 0 || count >= set->size()) return set;
-  return std::make_shared<FirstImages>(std::move(set), count);
+  std::vector<std::size_t> indices(count);
+  std::iota(indices.begin(), indices.end(), std::size_t{0});
+  const std::string name = set->name();
+  return std::make_shared<SubsetImageSet>(std::move(set), std::move(indices), name);
 }
 
 TrainingBatch to_batch(const std::vector<Sample>& samples, const Shape& input) {
