@@ -32,7 +32,9 @@ std::optional<std::pair<int, int>> widths(const std::string& text) {
 /// Why the model cannot run `bits` in `layer`, "" if it can.
 std::string refused(const ModelData& model, int layer, const LayerBits& bits) {
   const LayerSpace& space = model.space.layers[static_cast<std::size_t>(layer)];
-  const auto offers = [&](int width) { return std::find(space.bits.begin(), space.bits.end(), width) != space.bits.end(); };
+  const auto offers = [&](int width) {
+    return std::find(space.bits.begin(), space.bits.end(), width) != space.bits.end();
+  };
   if (offers(bits.weight) && offers(bits.activation)) return "";
   std::string list;
   for (const int width : space.bits) list += (list.empty() ? "" : ", ") + std::to_string(width);
@@ -54,14 +56,17 @@ BitConfig parse_config(const std::string& json_text, const std::string& where, c
   JsonReader reader(json, where);
   if (json.is_object()) {
     // What search writes may be given back as it is.
-    reader.allow({"bits", "name", "schema", "method", "budget", "relative", "accuracy", "loss", "images", "evaluations", "pareto"});
+    reader.allow({"bits", "name", "schema", "method", "budget", "relative", "accuracy", "loss", "images", "evaluations",
+                  "pareto"});
     reader = reader.at("bits");
   }
   const auto layers = static_cast<std::size_t>(model.network.layer_count());
   const bool all = reader.size() == layers;
-  const auto adaptive = std::count_if(model.space.layers.begin(), model.space.layers.end(), [](const LayerSpace& l) { return !l.fixed; });
+  const auto adaptive =
+      std::count_if(model.space.layers.begin(), model.space.layers.end(), [](const LayerSpace& l) { return !l.fixed; });
   if (!all && reader.size() != static_cast<std::size_t>(adaptive)) {
-    reader.fail("a configuration has one [weight, activation, blocks] for each of the " + std::to_string(adaptive) + " adaptive layers");
+    reader.fail("a configuration has one [weight, activation, blocks] for each of the " + std::to_string(adaptive) +
+                " adaptive layers");
   }
   BitConfig config = uniform_config(model.space, 8, 8);
   std::size_t row = 0;
@@ -81,7 +86,8 @@ std::optional<BitConfig> read_bits(const std::string& text, const ModelData& mod
   if (text == "policy") return std::nullopt;
   if (const auto bits = widths(text)) {
     if (bits->first < 2 || bits->first > 8 || bits->second < 2 || bits->second > 8) {
-      throw Error(ExitCode::kUsage, "--bits takes widths from 2 to 8, not \"" + text + "\"", "bitpilot", "give --bits 4 or --bits 4/8");
+      throw Error(ExitCode::kUsage, "--bits takes widths from 2 to 8, not \"" + text + "\"", "bitpilot",
+                  "give --bits 4 or --bits 4/8");
     }
     BitConfig config = uniform_config(model.space, bits->first, bits->second);
     check_offered(model, config, ExitCode::kUsage, "--bits " + text);

@@ -24,16 +24,18 @@ double read_budget(const std::string& text, const ModelData& model) {
   double budget = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), budget);
   if (error != std::errc() || end != text.data() + text.size() || !(budget > 0 && budget <= 1)) {
-    throw Error(ExitCode::kUsage, "--budget takes a mean relative cost above 0 and up to 1, not \"" + text + "\"", "bitpilot",
-                "1 is the cost of uniform 8 bits; give --budget 0.15, say");
+    throw Error(ExitCode::kUsage, "--budget takes a mean relative cost above 0 and up to 1, not \"" + text + "\"",
+                "bitpilot", "1 is the cost of uniform 8 bits; give --budget 0.15, say");
   }
   if (model.budget.empty()) {
-    throw Error(ExitCode::kUsage, "this model has no table from budgets to lambda", "--budget", "give --bits, or a model with a policy");
+    throw Error(ExitCode::kUsage, "this model has no table from budgets to lambda", "--budget",
+                "give --bits, or a model with a policy");
   }
   return budget;
 }
 
-BudgetIntegrator::BudgetIntegrator(std::vector<BudgetPoint> table, double budget) : table_(std::move(table)), budget_(budget) {}
+BudgetIntegrator::BudgetIntegrator(std::vector<BudgetPoint> table, double budget)
+    : table_(std::move(table)), budget_(budget) {}
 
 double BudgetIntegrator::lambda(std::uint64_t number) const {
   const double correction = number < InOrder::kWindow ? 0.0 : after_[(number - InOrder::kWindow) % after_.size()];

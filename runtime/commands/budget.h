@@ -10,16 +10,17 @@
 
 namespace bitpilot {
 
-/// Lambda at which the model's table (validation data) promises a mean relative cost of `relative`: linear between its points, the nearest
-/// end outside of them.  The table must not be empty.
+/// Lambda at which the model's table (validation data) promises a mean relative cost of `relative`: linear between its
+/// points, the nearest end outside of them.  The table must not be empty.
 double lambda_for(const std::vector<BudgetPoint>& table, double relative);
 
-/// Reads a --budget: a mean relative cost in (0, 1].  Throws Error(kUsage) on anything else, and where the model has no table.
+/// Reads a --budget: a mean relative cost in (0, 1].  Throws Error(kUsage) on anything else, and where the model has no
+/// table.
 double read_budget(const std::string& text, const ModelData& model);
 
-/// Holds the average cost of a stream at its budget though its pictures differ from validation's: u += (budget - cost) / 300 for each picture,
-/// |u| <= budget / 2, lambda = lambda_for(budget + u).  The lambda of picture n follows from pictures up to n - InOrder::kWindow, so that
-/// the number of threads changes nothing.
+/// Holds the average cost of a stream at its budget though its pictures differ from validation's: u += (budget - cost)
+/// / 300 for each picture, |u| <= budget / 2, lambda = lambda_for(budget + u).  The lambda of picture n follows from
+/// pictures up to n - InOrder::kWindow, so that the number of threads changes nothing.
 class BudgetIntegrator {
  public:
   static constexpr double kFrames = 300;

@@ -1,10 +1,10 @@
 #include "runtime/commands/command_table.h"
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-
-#include <unistd.h>
 
 #include "runtime/commands/eval.h"
 #include "runtime/commands/inspect.h"
@@ -30,7 +30,9 @@ constexpr Command kCommands[] = {
 int exec_program(const Command& command, const std::vector<std::string>& args) {
   const std::string name(command.program), path = program_path(name);
   const std::string fix = "build it (training: -DBITPILOT_TRAINING=ON) or name its folder in BITPILOT_EXEC_PATH";
-  if (path.empty()) throw Error(ExitCode::kMachine, "`bitpilot " + std::string(command.name) + "` needs " + name, "beside bitpilot", fix);
+  if (path.empty())
+    throw Error(ExitCode::kMachine, "`bitpilot " + std::string(command.name) + "` needs " + name, "beside bitpilot",
+                fix);
   std::vector<std::string> words{name};
   words.insert(words.end(), args.begin(), args.end());
   std::vector<char*> argv;
@@ -50,7 +52,8 @@ std::string commands_help() {
       "usage: bitpilot COMMAND [flags]\n\n";
   for (const Command& command : kCommands) {
     if (command.run == nullptr && program_path(std::string(command.program)).empty()) continue;
-    text += "  " + std::string(command.name) + std::string(10 - command.name.size(), ' ') + std::string(command.summary) + "\n";
+    text += "  " + std::string(command.name) + std::string(10 - command.name.size(), ' ') +
+            std::string(command.summary) + "\n";
   }
   return text +
          "\n  bitpilot COMMAND --help   every flag of a command\n"

@@ -20,8 +20,9 @@ struct Command {
 std::span<const Command> commands();
 /// Text of `bitpilot --help`: what it is, the commands whose program is there, where to read on.
 std::string commands_help();
-/// Runs `args` (without the program's name): --help, --version or a command.  Returns the exit code; does not return when a sister
-/// program takes over.  Throws Error(kUsage) on an unknown command (naming the nearest), Error(kMachine) if a sister program is missing.
+/// Runs `args` (without the program's name): --help, --version or a command.  Returns the exit code; does not return
+/// when a sister program takes over.  Throws Error(kUsage) on an unknown command (naming the nearest), Error(kMachine)
+/// if a sister program is missing.
 int run_command(const std::vector<std::string>& args);
 
 }  // namespace bitpilot

@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
-
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "runtime/core/error.h"
 
@@ -14,7 +13,9 @@ namespace {
 
 constexpr std::size_t kBins = 15;  // of the calibration error
 
-double mean(const std::vector<double>& values) { return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size()); }
+double mean(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
 
 /// Mean weight and activation bits of the adaptive layers in the look that made the prediction.
 std::pair<double, double> mean_bits(const ModelData& model, const BitConfig& bits) {
@@ -41,7 +42,8 @@ std::pair<double, double> wilson_interval(std::uint64_t hits, std::uint64_t coun
   constexpr double z = 1.959963984540054;
   const auto n = static_cast<double>(count);
   const double p = static_cast<double>(hits) / n, scale = 1 + z * z / n;
-  const double middle = (p + z * z / (2 * n)) / scale, half = z * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale;
+  const double middle = (p + z * z / (2 * n)) / scale,
+               half = z * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale;
   return {std::max(0.0, middle - half), std::min(1.0, middle + half)};
 }
 
@@ -50,13 +52,15 @@ double percentile(const std::vector<double>& sorted, double share) {
   return sorted[std::clamp<std::size_t>(rank, 1, sorted.size()) - 1];
 }
 
-EvalTally::EvalTally(const ModelData& model, std::vector<int> classes) : model_(model), classes_(std::move(classes)), bins_(kBins) {}
+EvalTally::EvalTally(const ModelData& model, std::vector<int> classes)
+    : model_(model), classes_(std::move(classes)), bins_(kBins) {}
 
 void EvalTally::add(const JudgedPicture& picture) {
   const Decision& decision = picture.decision;
   const int label = picture.frame.label;
   if (label < 0 || static_cast<std::size_t>(label) >= classes_.size()) {
-    throw Error(ExitCode::kData, "a picture has no label", picture.frame.source, "name labelled data, or use `bitpilot run`");
+    throw Error(ExitCode::kData, "a picture has no label", picture.frame.source,
+                "name labelled data, or use `bitpilot run`");
   }
   const bool correct = classes_[static_cast<std::size_t>(label)] == decision.label;
   const auto [weight, activation] = mean_bits(model_, decision.looks.back().bits);
@@ -100,13 +104,17 @@ nlohmann::ordered_json EvalTally::record() const {
   json["accuracy"] = accuracy();
   json["accuracy_ci95"] = {low, high};
   json["ece"] = calibration_error();
-  json["bops"] = {{"mean", mean(bops)}, {"relative", mean_relative()}, {"policy", policy_bops_ / images},
-                  {"p95", percentile(bops, 0.95)}, {"max", bops.back()}};
+  json["bops"] = {{"mean", mean(bops)},
+                  {"relative", mean_relative()},
+                  {"policy", policy_bops_ / images},
+                  {"p95", percentile(bops, 0.95)},
+                  {"max", bops.back()}};
   json["bits"] = {{"weight_mean", all_.weight_bits / images}, {"activation_mean", all_.activation_bits / images}};
   std::vector<std::pair<std::string, std::uint64_t>> configs(configs_.begin(), configs_.end());
   std::stable_sort(configs.begin(), configs.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
   json["configs"] = Json::array();
-  for (const auto& [name, count] : configs) json["configs"].push_back({{"config", name}, {"share", static_cast<double>(count) / images}});
+  for (const auto& [name, count] : configs)
+    json["configs"].push_back({{"config", name}, {"share", static_cast<double>(count) / images}});
   json["uncalibrated"] = uncalibrated_;
   json["by_family"] = Json::object();
   for (const auto& [family, severities] : groups_) {
@@ -119,8 +127,10 @@ nlohmann::ordered_json EvalTally::record() const {
                                                              {"activation_bits_mean", group.activation_bits / count}};
     }
   }
-  json["latency_ms"] = {{"mean", mean(milliseconds)}, {"p50", percentile(milliseconds, 0.5)},
-                        {"p95", percentile(milliseconds, 0.95)}, {"p99", percentile(milliseconds, 0.99)}};
+  json["latency_ms"] = {{"mean", mean(milliseconds)},
+                        {"p50", percentile(milliseconds, 0.5)},
+                        {"p95", percentile(milliseconds, 0.95)},
+                        {"p99", percentile(milliseconds, 0.99)}};
   return json;
 }
 

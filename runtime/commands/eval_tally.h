@@ -2,11 +2,10 @@
 
 #include <cstdint>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <nlohmann/json_fwd.hpp>
 
 #include "runtime/commands/judge_loop.h"
 
@@ -24,7 +23,8 @@ class EvalTally {
   double mean_relative() const;
   /// Mean milliseconds a picture.
   double mean_ms() const;
-  /// accuracy, accuracy_ci95, ece, bops, bits, configs, uncalibrated, by_family, latency_ms of the record.  At least one picture.
+  /// accuracy, accuracy_ci95, ece, bops, bits, configs, uncalibrated, by_family, latency_ms of the record.  At least
+  /// one picture.
   nlohmann::ordered_json record() const;
 
  private:

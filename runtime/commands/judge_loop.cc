@@ -11,7 +11,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double ms_between(Clock::time_point begin, Clock::time_point end) { return std::chrono::duration<double, std::milli>(end - begin).count(); }
+double ms_between(Clock::time_point begin, Clock::time_point end) {
+  return std::chrono::duration<double, std::milli>(end - begin).count();
+}
 
 std::vector<bool> live_ones(const std::vector<std::unique_ptr<Source>>& sources) {
   std::vector<bool> live;
@@ -23,10 +25,13 @@ std::vector<bool> live_ones(const std::vector<std::unique_ptr<Source>>& sources)
 
 std::optional<Region> inside(const Region& region, int width, int height) {
   // In 64 bits: x + width may pass an int.
-  const std::int64_t left = std::max(region.x, 0), right = std::min<std::int64_t>(std::int64_t{region.x} + region.width, width);
-  const std::int64_t top = std::max(region.y, 0), bottom = std::min<std::int64_t>(std::int64_t{region.y} + region.height, height);
+  const std::int64_t left = std::max(region.x, 0),
+                     right = std::min<std::int64_t>(std::int64_t{region.x} + region.width, width);
+  const std::int64_t top = std::max(region.y, 0),
+                     bottom = std::min<std::int64_t>(std::int64_t{region.y} + region.height, height);
   if (right <= left || bottom <= top) return std::nullopt;
-  return Region{static_cast<int>(left), static_cast<int>(top), static_cast<int>(right - left), static_cast<int>(bottom - top)};
+  return Region{static_cast<int>(left), static_cast<int>(top), static_cast<int>(right - left),
+                static_cast<int>(bottom - top)};
 }
 
 ImageView part_of(const ImageView& picture, const Region& region) {
@@ -37,8 +42,8 @@ ImageView part_of(const ImageView& picture, const Region& region) {
   return part;
 }
 
-JudgedPicture judge_picture(AdaptiveSession& session, const ModelData& model, Frame&& frame, const std::optional<Region>& region,
-                            const DecisionRule& rule) {
+JudgedPicture judge_picture(AdaptiveSession& session, const ModelData& model, Frame&& frame,
+                            const std::optional<Region>& region, const DecisionRule& rule) {
   const Clock::time_point begin = Clock::now();
   const ImageView view = region ? part_of(frame.image.view(), *region) : frame.image.view();
   const Prepared prepared = preprocess(view, model.network.input_shape(), model.preprocessing.stretch);
@@ -56,9 +61,13 @@ JudgedPicture judge_picture(AdaptiveSession& session, const ModelData& model, Fr
   return judged;
 }
 
-JudgeLoop::JudgeLoop(std::shared_ptr<const Model> model, const std::vector<std::unique_ptr<Source>>& sources, const JudgeSettings& settings,
-                     JudgeListener& listener, Stop& stop)
-    : model_(std::move(model)), sources_(sources), settings_(settings), listener_(listener), stop_(stop),
+JudgeLoop::JudgeLoop(std::shared_ptr<const Model> model, const std::vector<std::unique_ptr<Source>>& sources,
+                     const JudgeSettings& settings, JudgeListener& listener, Stop& stop)
+    : model_(std::move(model)),
+      sources_(sources),
+      settings_(settings),
+      listener_(listener),
+      stop_(stop),
       queue_(live_ones(sources), settings.max_frames, stop) {
   if (settings_.budget) budget_.emplace(model_->data().budget, *settings_.budget);
 }

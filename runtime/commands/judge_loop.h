@@ -39,8 +39,8 @@ struct JudgedPicture {
 };
 
 /// Judges one picture: preprocessing, decision, times.  `region` must lie inside.
-JudgedPicture judge_picture(AdaptiveSession& session, const ModelData& model, Frame&& frame, const std::optional<Region>& region,
-                            const DecisionRule& rule);
+JudgedPicture judge_picture(AdaptiveSession& session, const ModelData& model, Frame&& frame,
+                            const std::optional<Region>& region, const DecisionRule& rule);
 
 /// Who hears what a JudgeLoop does: one call at a time, judged pictures in the order of their tickets.
 class JudgeListener {
@@ -73,8 +73,8 @@ struct JudgeCounts {
 class JudgeLoop {
  public:
   /// `sources` and `listener` must outlive the loop.
-  JudgeLoop(std::shared_ptr<const Model> model, const std::vector<std::unique_ptr<Source>>& sources, const JudgeSettings& settings,
-            JudgeListener& listener, Stop& stop);
+  JudgeLoop(std::shared_ptr<const Model> model, const std::vector<std::unique_ptr<Source>>& sources,
+            const JudgeSettings& settings, JudgeListener& listener, Stop& stop);
   /// Works until the sources end, max_frames are judged or a stop is requested, which it is afterwards in any case.
   /// Returns the exception that ended it, if one did.
   std::exception_ptr run();

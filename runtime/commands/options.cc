@@ -20,32 +20,12 @@ std::string parse_number(const std::string& value, T lowest, T highest, T& targe
   const bool whole = error == std::errc() && end == value.data() + value.size();
   if (!whole || !(parsed >= lowest && parsed <= highest)) {
     char range[96];
-    std::snprintf(range, sizeof range, " from %.10g to %.10g", static_cast<double>(lowest), static_cast<double>(highest));
+    std::snprintf(range, sizeof range, " from %.10g to %.10g", static_cast<double>(lowest),
+                  static_cast<double>(highest));
     return "takes " + std::string(kind) + range + ", not \"" + value + "\"";
   }
   target = parsed;
   return "";
-}
-
-/// "text" broken into lines of at most `width`, the later ones indented.
-std::string wrapped(const std::string& text, std::size_t indent, std::size_t width) {
-  std::string out;
-  std::size_t column = indent;
-  std::size_t begin = 0;
-  while (begin < text.size()) {
-    const std::size_t end = std::min(text.find(' ', begin), text.size());
-    if (column + (end - begin) > width && column > indent) {
-      out += "\n" + std::string(indent, ' ');
-      column = indent;
-    } else if (column > indent) {
-      out += ' ';
-      ++column;
-    }
-    out += text.substr(begin, end - begin);
-    column += end - begin;
-    begin = end + 1;
-  }
-  return out;
 }
 
 }  // namespace
@@ -73,7 +53,8 @@ Options& Options::flag(const std::string& name, bool& target, const std::string&
   return *this;
 }
 
-Options& Options::text(const std::string& name, const std::string& placeholder, std::string& target, const std::string& help) {
+Options& Options::text(const std::string& name, const std::string& placeholder, std::string& target,
+                       const std::string& help) {
   add(name, placeholder, help).set = [&target](const std::string& value) -> std::string {
     if (value.empty()) return "takes a value that is not empty";
     target = value;
@@ -95,16 +76,16 @@ Options& Options::list(const std::string& name, const std::string& placeholder, 
   return *this;
 }
 
-Options& Options::integer(const std::string& name, const std::string& placeholder, std::int64_t& target, std::int64_t lowest,
-                          std::int64_t highest, const std::string& help) {
+Options& Options::integer(const std::string& name, const std::string& placeholder, std::int64_t& target,
+                          std::int64_t lowest, std::int64_t highest, const std::string& help) {
   add(name, placeholder, help).set = [&target, lowest, highest](const std::string& value) {
     return parse_number<std::int64_t>(value, lowest, highest, target, "a whole number");
   };
   return *this;
 }
 
-Options& Options::number(const std::string& name, const std::string& placeholder, std::optional<double>& target, double lowest,
-                         double highest, const std::string& help) {
+Options& Options::number(const std::string& name, const std::string& placeholder, std::optional<double>& target,
+                         double lowest, double highest, const std::string& help) {
   add(name, placeholder, help).set = [&target, lowest, highest](const std::string& value) {
     double parsed = 0;
     std::string wrong = parse_number<double>(value, lowest, highest, parsed, "a number");
@@ -131,12 +112,14 @@ Options& Options::remark(const std::string& text) {
 }
 
 Options::Option* Options::find(const std::string& name) {
-  const auto found = std::find_if(options_.begin(), options_.end(), [&](const Option& o) { return !o.positional && o.name == name; });
+  const auto found =
+      std::find_if(options_.begin(), options_.end(), [&](const Option& o) { return !o.positional && o.name == name; });
   return found == options_.end() ? nullptr : &*found;
 }
 
 bool Options::given(const std::string& name) const {
-  return std::any_of(options_.begin(), options_.end(), [&](const Option& o) { return o.name == name && (o.seen > 0 || o.from_file); });
+  return std::any_of(options_.begin(), options_.end(),
+                     [&](const Option& o) { return o.name == name && (o.seen > 0 || o.from_file); });
 }
 
 std::string Options::nearest(const std::string& name) const {
@@ -147,23 +130,27 @@ std::string Options::nearest(const std::string& name) const {
   return nearest_name(name, known);
 }
 
-void Options::read_command_line(const std::vector<std::string>& args, std::vector<std::pair<Option*, std::string>>& values) {
+void Options::read_command_line(const std::vector<std::string>& args,
+                                std::vector<std::pair<Option*, std::string>>& values) {
   const std::string here = "bitpilot " + command_, see = "see `bitpilot " + command_ + " --help`";
   for (std::size_t i = 0; i < args.size(); ++i) {
     const std::string& arg = args[i];
     if (arg.size() < 2 || arg[0] != '-') {
-      const auto found = std::find_if(options_.begin(), options_.end(), [](const Option& o) { return o.positional && o.seen == 0; });
+      const auto found =
+          std::find_if(options_.begin(), options_.end(), [](const Option& o) { return o.positional && o.seen == 0; });
       if (found == options_.end()) throw Error(ExitCode::kUsage, "unexpected argument \"" + arg + "\"", here, see);
       ++found->seen;
       values.emplace_back(&*found, arg);
       continue;
     }
     const std::size_t equals = arg.find('=');
-    const std::string name = arg.starts_with("--") ? arg.substr(2, equals == std::string::npos ? equals : equals - 2) : "";
+    const std::string name =
+        arg.starts_with("--") ? arg.substr(2, equals == std::string::npos ? equals : equals - 2) : "";
     Option* option = find(name);
     if (option == nullptr) {
       const std::string shown = arg.substr(0, equals), like = nearest(name);
-      throw Error(ExitCode::kUsage, "unknown flag " + shown, here, like.empty() ? see : "did you mean --" + like + "? Or " + see);
+      throw Error(ExitCode::kUsage, "unknown flag " + shown, here,
+                  like.empty() ? see : "did you mean --" + like + "? Or " + see);
     }
     if (++option->seen > 1 && !option->repeatable) {
       throw Error(ExitCode::kUsage, "--" + name + " is given twice", here, "give it once");
@@ -174,7 +161,9 @@ void Options::read_command_line(const std::vector<std::string>& args, std::vecto
       if (option->placeholder.empty()) throw Error(ExitCode::kUsage, "--" + name + " takes no value", here, see);
     } else if (!option->placeholder.empty()) {
       const bool missing = i + 1 == args.size() || args[i + 1].starts_with("--");
-      if (missing) throw Error(ExitCode::kUsage, "--" + name + " needs a value", here, "give --" + name + " " + option->placeholder);
+      if (missing)
+        throw Error(ExitCode::kUsage, "--" + name + " needs a value", here,
+                    "give --" + name + " " + option->placeholder);
       value = args[++i];
     }
     values.emplace_back(option, value);
@@ -183,7 +172,8 @@ void Options::read_command_line(const std::vector<std::string>& args, std::vecto
 
 void Options::set_from_json(Option& option, const nlohmann::json& value, const std::string& where) {
   const auto fail = [&](const std::string& what) {
-    throw Error(ExitCode::kData, "\"" + option.name + "\" " + what, where, "correct the file; see `bitpilot " + command_ + " --help`");
+    throw Error(ExitCode::kData, "\"" + option.name + "\" " + what, where,
+                "correct the file; see `bitpilot " + command_ + " --help`");
   };
   if (value.is_array() && option.repeatable) {
     for (const auto& item : value) set_from_json(option, item, where);
@@ -199,13 +189,15 @@ void Options::set_from_json(Option& option, const nlohmann::json& value, const s
 
 void Options::read_config(const std::string& path) {
   const nlohmann::json config = parse_json(read_file(path), path);
-  if (!config.is_object()) throw Error(ExitCode::kData, "a config is a JSON object", path, "write {\"name\": value, ...}");
+  if (!config.is_object())
+    throw Error(ExitCode::kData, "a config is a JSON object", path, "write {\"name\": value, ...}");
   for (const auto& [key, value] : config.items()) {
     Option* option = find(key);
     if (option == nullptr || key == "config") {
       const std::string like = nearest(key);
-      throw Error(ExitCode::kData, "unknown key \"" + key + "\"", path,
-                  like.empty() ? "see `bitpilot " + command_ + " --help` for the names" : "did you mean \"" + like + "\"?");
+      throw Error(
+          ExitCode::kData, "unknown key \"" + key + "\"", path,
+          like.empty() ? "see `bitpilot " + command_ + " --help` for the names" : "did you mean \"" + like + "\"?");
     }
     set_from_json(*option, value, path);
   }
@@ -229,7 +221,8 @@ bool Options::parse(const std::vector<std::string>& args) {
   for (const auto& [option, value] : values) {
     const std::string wrong = option->set(value);
     const std::string shown = option->positional ? option->name : "--" + option->name;
-    if (!wrong.empty()) throw Error(ExitCode::kUsage, shown + " " + wrong, here, "see `bitpilot " + command_ + " --help`");
+    if (!wrong.empty())
+      throw Error(ExitCode::kUsage, shown + " " + wrong, here, "see `bitpilot " + command_ + " --help`");
   }
   for (const Option& option : options_) {
     if (!option.required || option.seen > 0 || option.from_file) continue;
@@ -237,28 +230,6 @@ bool Options::parse(const std::vector<std::string>& args) {
     throw Error(ExitCode::kUsage, shown + " is missing", here, "give it; see `bitpilot " + command_ + " --help`");
   }
   return true;
-}
-
-std::string Options::help() const {
-  std::string usage = "usage: bitpilot " + command_, table;
-  std::size_t column = 0;
-  const auto head = [](const Option& option) {
-    if (option.positional) return option.name;
-    return "--" + option.name + (option.placeholder.empty() ? "" : " " + option.placeholder);
-  };
-  for (const Option& option : options_) {
-    column = std::max(column, head(option).size() + 4);
-    if (option.required) usage += " " + head(option);
-  }
-  const auto row = [&](const std::string& name, const std::string& text) {
-    table += "  " + name + std::string(column - name.size() - 2, ' ') + wrapped(text, column, 118) + "\n";
-  };
-  for (const Option& option : options_) {
-    if (own_config_ || option.name != "config") row(head(option), option.help + (option.repeatable ? " (repeatable)" : ""));
-  }
-  if (!own_config_) row(head(options_.front()), options_.front().help);
-  row("--help", "this text");
-  return "bitpilot " + command_ + ": " + summary_ + "\n" + usage + " [flags]\n\n" + table + (remark_.empty() ? "" : "\n" + remark_);
 }
 
 }  // namespace bitpilot

@@ -2,11 +2,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json_fwd.hpp>
 
 namespace bitpilot {
 
@@ -16,8 +15,8 @@ namespace bitpilot {
 ///   options.text("model", "FILE", model, "model file").required();
 ///   if (!options.parse(args)) return ExitCode::kOk;  // --help was asked for
 ///
-/// `--name value` and `--name=value` are the same; `--config FILE` reads the same names from a JSON object, where the command line wins.
-/// Targets must outlive the Options and keep their defaults when a flag is not given.
+/// `--name value` and `--name=value` are the same; `--config FILE` reads the same names from a JSON object, where the
+/// command line wins. Targets must outlive the Options and keep their defaults when a flag is not given.
 class Options {
  public:
   /// `own_config`: the command reads --config itself (train: a recipe); it must then declare that flag.
@@ -26,11 +25,12 @@ class Options {
   Options& flag(const std::string& name, bool& target, const std::string& help);
   Options& text(const std::string& name, const std::string& placeholder, std::string& target, const std::string& help);
   /// Repeatable; a list in the config file.
-  Options& list(const std::string& name, const std::string& placeholder, std::vector<std::string>& target, const std::string& help);
+  Options& list(const std::string& name, const std::string& placeholder, std::vector<std::string>& target,
+                const std::string& help);
   Options& integer(const std::string& name, const std::string& placeholder, std::int64_t& target, std::int64_t lowest,
                    std::int64_t highest, const std::string& help);
-  Options& number(const std::string& name, const std::string& placeholder, std::optional<double>& target, double lowest, double highest,
-                  const std::string& help);
+  Options& number(const std::string& name, const std::string& placeholder, std::optional<double>& target, double lowest,
+                  double highest, const std::string& help);
   /// An argument without a name; at most one a command.
   Options& positional(const std::string& placeholder, std::string& target, const std::string& help);
   /// The option added last must be given.
@@ -39,8 +39,8 @@ class Options {
   Options& remark(const std::string& text);
 
   /// Fills the targets.  False: --help was asked for and printed to stdout.
-  /// Throws Error(kUsage) on an unknown, repeated, missing or ill-formed flag, Error(kData) for the same in the config file; both name
-  /// the nearest known flag.
+  /// Throws Error(kUsage) on an unknown, repeated, missing or ill-formed flag, Error(kData) for the same in the config
+  /// file; both name the nearest known flag.
   bool parse(const std::vector<std::string>& args);
   std::string help() const;
   /// True when the flag stood on the command line or in the config file.

@@ -30,12 +30,15 @@ Recorded read_record(const JsonReader& said, const Model& model) {
   record.source = said.at("source").text();
   const std::string hash = said.at("model").text();
   if (hash != model.hash()) {
-    throw Error(ExitCode::kData, "these decisions were made by another model (" + hash.substr(0, 20) + "…)", said.where(), "name that model with --model");
+    throw Error(ExitCode::kData, "these decisions were made by another model (" + hash.substr(0, 20) + "…)",
+                said.where(), "name that model with --model");
   }
   record.lambda = said.at("lambda").number(0, 1e6);
   if (!said.at("region").value().is_null()) {
     const JsonReader region = said.at("region");
-    const auto number = [&](std::size_t i, std::int64_t lowest) { return static_cast<int>(region.at(i).integer(lowest, 1 << 30)); };
+    const auto number = [&](std::size_t i, std::int64_t lowest) {
+      return static_cast<int>(region.at(i).integer(lowest, 1 << 30));
+    };
     record.region = Region{number(0, 0), number(1, 0), number(2, 1), number(3, 1)};
   }
   for (std::size_t i = 0; i < said.at("looks").size(); ++i) {
@@ -50,7 +53,8 @@ Recorded read_record(const JsonReader& said, const Model& model) {
 /// The decision records of a file; a torn last line is passed over.
 std::vector<Recorded> read_records(const std::string& path, const Model& model) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(ExitCode::kData, "no such decisions file", path, "name a file that `bitpilot run --decisions` wrote");
+  if (!file)
+    throw Error(ExitCode::kData, "no such decisions file", path, "name a file that `bitpilot run --decisions` wrote");
   std::vector<Recorded> records;
   std::string line;
   for (std::size_t number = 1; std::getline(file, line); ++number) {
@@ -61,13 +65,15 @@ std::vector<Recorded> read_records(const std::string& path, const Model& model) 
     const std::string schema = said.at("schema").text();
     if (schema == "bitpilot.decision/1") records.push_back(read_record(said, model));
   }
-  if (records.empty()) throw Error(ExitCode::kData, "no decision in this file", path, "name a file that `bitpilot run --decisions` wrote");
+  if (records.empty())
+    throw Error(ExitCode::kData, "no decision in this file", path, "name a file that `bitpilot run --decisions` wrote");
   return records;
 }
 
 /// Why a decision differs from its record, "" if it does not.
 std::string difference(const Recorded& record, const Decision& decision) {
-  if (decision.label != record.index) return "class " + std::to_string(decision.label) + " instead of " + std::to_string(record.index);
+  if (decision.label != record.index)
+    return "class " + std::to_string(decision.label) + " instead of " + std::to_string(record.index);
   bool same = decision.looks.size() == record.looks.size();
   for (std::size_t i = 0; same && i < record.looks.size(); ++i) same = decision.looks[i].bits == record.looks[i];
   if (!same) return "other bit-widths";
@@ -108,7 +114,9 @@ class Replayer {
     if (record.region && inside(*record.region, width, height) != record.region) {
       why = "the picture is smaller than the recorded region";
     } else {
-      why = difference(record, judge_picture(session_, model_->data(), std::move(frame), record.region, {fixed_, record.lambda}).decision);
+      why = difference(
+          record,
+          judge_picture(session_, model_->data(), std::move(frame), record.region, {fixed_, record.lambda}).decision);
     }
     if (!why.empty() && result.different++ == 0) result.first_difference = record.source + ": " + why;
     progress_.update(result.compared);
@@ -123,7 +131,8 @@ class Replayer {
 
 }  // namespace
 
-ReplayResult replay(const std::string& path, std::shared_ptr<const Model> model, const std::optional<BitConfig>& fixed, bool quiet, Stop& stop) {
+ReplayResult replay(const std::string& path, std::shared_ptr<const Model> model, const std::optional<BitConfig>& fixed,
+                    bool quiet, Stop& stop) {
   const std::vector<Recorded> records = read_records(path, *model);
   Progress progress("replay", records.size(), Progress::style(quiet));
   Replayer replayer(model, fixed, progress, stop);

@@ -1,11 +1,11 @@
 #include "runtime/commands/run.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <thread>
-
-#include <unistd.h>
 
 #include "runtime/commands/bits.h"
 #include "runtime/commands/judge_loop.h"
@@ -32,21 +32,28 @@ struct RunFlags {
 Options run_options(RunFlags& flags) {
   Options options("run", "adaptive inference over pictures, videos and cameras");
   options.text("model", "FILE", flags.model, "model file (*.safetensors)").required();
-  options.list("source", "SOURCE", flags.sources,
-               "folder (with subfolders, in name order), picture, video file, camera (number or device), rtsp:// or http:// (MJPEG) address")
+  options
+      .list("source", "SOURCE", flags.sources,
+            "folder (with subfolders, in name order), picture, video file, camera (number or device), rtsp:// or "
+            "http:// (MJPEG) address")
       .required();
-  options.text("decisions", "FILE", flags.decisions, "where the decision records go, one JSON line a picture; - (standard output) if not given");
+  options.text("decisions", "FILE", flags.decisions,
+               "where the decision records go, one JSON line a picture; - (standard output) if not given");
   options.flag("append", flags.append, "go on behind the records that FILE holds instead of starting it anew");
   options.text("budget", "X", flags.budget, "mean relative cost to hold, above 0 and up to 1 (uniform 8 bits)");
-  options.number("lambda", "X", flags.lambda, 0, 1e6, "price of cost, instead of --budget; the model's own if neither is given");
+  options.number("lambda", "X", flags.lambda, 0, 1e6,
+                 "price of cost, instead of --budget; the model's own if neither is given");
   options.text("bits", "BITS", flags.bits, kBitsHelp);
   options.integer("max-frames", "N", flags.max_frames, 1, std::int64_t{1} << 60, "stop after N pictures");
-  options.integer("threads", "N", flags.threads, 1, 64, "pictures judged at one time; one for each source, up to the cores, if not given");
+  options.integer("threads", "N", flags.threads, 1, 64,
+                  "pictures judged at one time; one for each source, up to the cores, if not given");
   options.text("roi", "X,Y,W,H", flags.roi, "judge this part of every picture only, in pixels");
   options.integer("reconnect-attempts", "N", flags.reconnect_attempts, 0, 1'000'000,
                   "give a live source up after N failures in a row; it is tried for ever if not given");
   options.flag("quiet", flags.quiet, "no progress and no summary on standard error; messages stay");
-  options.remark("Folders and files are read whole.  Only live sources drop frames (the newest one waits) and come back when they are lost.");
+  options.remark(
+      "Folders and files are read whole.  Only live sources drop frames (the newest one waits) and come back when they "
+      "are lost.");
   return options;
 }
 
@@ -62,7 +69,8 @@ std::optional<Region> read_region(const std::string& text) {
     at = next + 1;
   }
   if (!good || values[0] < 0 || values[1] < 0 || values[2] < 1 || values[3] < 1) {
-    throw Error(ExitCode::kUsage, "--roi takes x,y,width,height in pixels, not \"" + text + "\"", "bitpilot run", "give --roi 100,50,640,480, say");
+    throw Error(ExitCode::kUsage, "--roi takes x,y,width,height in pixels, not \"" + text + "\"", "bitpilot run",
+                "give --roi 100,50,640,480, say");
   }
   return Region{values[0], values[1], values[2], values[3]};
 }
@@ -74,14 +82,16 @@ JudgeSettings read_settings(const RunFlags& flags, const ModelData& model) {
     throw Error(ExitCode::kUsage, "--budget and --lambda exclude each other", "bitpilot run", "give one of them");
   }
   if (settings.fixed && (!flags.budget.empty() || flags.lambda)) {
-    throw Error(ExitCode::kUsage, "--bits " + flags.bits + " leaves nothing to choose for a budget", "bitpilot run", "leave one of them out");
+    throw Error(ExitCode::kUsage, "--bits " + flags.bits + " leaves nothing to choose for a budget", "bitpilot run",
+                "leave one of them out");
   }
   settings.lambda = flags.lambda.value_or(model.default_lambda);
   if (!flags.budget.empty()) settings.budget = read_budget(flags.budget, model);
   settings.region = read_region(flags.roi);
   settings.max_frames = static_cast<std::uint64_t>(flags.max_frames);
   const auto cores = static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency()));
-  settings.threads = static_cast<int>(flags.threads > 0 ? flags.threads : std::min(cores, static_cast<std::int64_t>(flags.sources.size())));
+  settings.threads = static_cast<int>(
+      flags.threads > 0 ? flags.threads : std::min(cores, static_cast<std::int64_t>(flags.sources.size())));
   return settings;
 }
 
@@ -98,11 +108,12 @@ std::uint64_t total_of(const std::vector<std::unique_ptr<Source>>& sources, std:
 /// Writes the records of a run.
 class Recorder : public JudgeListener {
  public:
-  Recorder(const Model& model, const std::vector<std::unique_ptr<Source>>& sources, JsonLines& lines, Progress& progress)
-      : model_(model), sources_(sources), lines_(lines), progress_(progress) {}
+  Recorder(std::shared_ptr<const Model> model, const std::vector<std::unique_ptr<Source>>& sources, JsonLines& lines,
+           Progress& progress)
+      : records_(std::move(model)), sources_(sources), lines_(lines), progress_(progress) {}
 
   void judged(const JudgedPicture& picture) override {
-    const std::string line = decision_line(picture, model_, sequence_++);
+    const std::string line = records_.line(picture, sequence_++);
     relative_ += picture.decision.relative;
     total_ms_ += picture.total_ms;
     try {
@@ -133,7 +144,7 @@ class Recorder : public JudgeListener {
     progress_.say("records are lost (" + std::to_string(output_errors_) + " so far): " + error.what());
   }
 
-  const Model& model_;
+  const DecisionLines records_;
   const std::vector<std::unique_ptr<Source>>& sources_;
   JsonLines& lines_;
   Progress& progress_;
@@ -166,7 +177,8 @@ int conclude(const JudgeLoop& loop, const JudgeCounts& counts) {
                 machine ? "check the camera and the network" : "name a picture, a video or a folder");
   }
   if (counts.processed == 0) {
-    throw Error(ExitCode::kData, "no picture was judged: " + in_words(counts), "bitpilot run", "check the files named above");
+    throw Error(ExitCode::kData, "no picture was judged: " + in_words(counts), "bitpilot run",
+                "check the files named above");
   }
   return 0;
 }
@@ -184,13 +196,14 @@ int run_run(const std::vector<std::string>& args) {
   SourceOptions source_options;
   source_options.reconnect_attempts = flags.reconnect_attempts;
   std::vector<std::unique_ptr<Source>> sources;
-  for (const std::string& source : flags.sources) sources.push_back(open_source(parse_source(source), source_options, stop));
+  for (const std::string& source : flags.sources)
+    sources.push_back(open_source(parse_source(source), source_options, stop));
 
   JsonLines lines(flags.decisions, flags.append);
   // Records on a terminal and a bar would overwrite each other.
   const bool to_terminal = flags.decisions == "-" && isatty(STDOUT_FILENO) == 1;
   Progress progress("run", total_of(sources, settings.max_frames), Progress::style(flags.quiet || to_terminal));
-  Recorder recorder(*model, sources, lines, progress);
+  Recorder recorder(model, sources, lines, progress);
   JudgeLoop loop(model, sources, settings, recorder, stop);
   const std::exception_ptr error = loop.run();
   const JudgeCounts counts = loop.counts();

@@ -5,7 +5,8 @@
 
 namespace bitpilot {
 
-/// `bitpilot run`: adaptive inference over pictures, videos and cameras, one decision record a picture.  Returns the exit code.
+/// `bitpilot run`: adaptive inference over pictures, videos and cameras, one decision record a picture.  Returns the
+/// exit code.
 int run_run(const std::vector<std::string>& args);
 
 }  // namespace bitpilot

@@ -12,7 +12,8 @@
 
 namespace {
 
-/// Everybody may read a process's arguments: overwrites what stands behind the scheme of an address, which may hold a password.
+/// Everybody may read a process's arguments: overwrites what stands behind the scheme of an address, which may hold a
+/// password.
 void hide_address(char* arg) {
   char* const rest = std::strstr(arg, "://");
   if (rest != nullptr) std::memset(rest + 3, '*', std::strlen(rest + 3));
@@ -35,14 +36,19 @@ int main(int argc, char** argv) {
   try {
     const int code = bitpilot::run_command(args);
     if (std::fflush(stdout) != 0) {
-      return report("cannot write the results\n  where: standard output\n  fix:   free some space or name another place", ExitCode::kMachine);
+      return report(
+          "cannot write the results\n  where: standard output\n  fix:   free some space or name another place",
+          ExitCode::kMachine);
     }
     return code;
   } catch (const bitpilot::Error& error) {
     return report(error.what(), error.code);
   } catch (const std::bad_alloc&) {
-    return report("out of memory\n  where: bitpilot\n  fix:   close other programs or use fewer --threads", ExitCode::kMachine);
+    return report("out of memory\n  where: bitpilot\n  fix:   close other programs or use fewer --threads",
+                  ExitCode::kMachine);
   } catch (const std::exception& error) {
-    return report(std::string(error.what()) + "\n  where: bitpilot\n  fix:   this is a bug of bitpilot: please report it", ExitCode::kBug);
+    return report(
+        std::string(error.what()) + "\n  where: bitpilot\n  fix:   this is a bug of bitpilot: please report it",
+        ExitCode::kBug);
   }
 }

@@ -1,11 +1,11 @@
 // The only program with picture and video decoders: serves bitpilot, which starts it, and runs `bitpilot degrade`.
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstring>
 #include <exception>
 #include <string>
 #include <vector>
-
-#include <unistd.h>
 
 #include "runtime/core/error.h"
 #include "runtime/media/degrade_command.h"
@@ -38,6 +38,8 @@ int main(int argc, char** argv) {
   } catch (const bitpilot::Error& error) {
     return report(error.what(), error.code);
   } catch (const std::exception& error) {
-    return report(std::string(error.what()) + "\n  where: bitpilot-media\n  fix:   this is a bug of bitpilot: please report it", ExitCode::kBug);
+    return report(
+        std::string(error.what()) + "\n  where: bitpilot-media\n  fix:   this is a bug of bitpilot: please report it",
+        ExitCode::kBug);
   }
 }

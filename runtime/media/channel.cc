@@ -1,17 +1,18 @@
 #include "runtime/media/channel.h"
 
-#include <chrono>
-#include <cstring>
-
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include <chrono>
+#include <cstring>
 
 #include "runtime/core/error.h"
 
 namespace bitpilot::media {
 
 std::int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 Channel::Channel() {
@@ -65,7 +66,8 @@ bool Channel::send_frame(const ImageView& picture, Header header, const std::str
   header.channels = picture.channels;
   std::uint8_t* slot = memory_ + static_cast<std::size_t>(header.slot) * kSlotBytes;
   const std::size_t row_bytes = static_cast<std::size_t>(picture.width) * static_cast<std::size_t>(picture.channels);
-  for (int y = 0; y < picture.height; ++y) std::memcpy(slot + static_cast<std::size_t>(y) * row_bytes, picture.row(y), row_bytes);
+  for (int y = 0; y < picture.height; ++y)
+    std::memcpy(slot + static_cast<std::size_t>(y) * row_bytes, picture.row(y), row_bytes);
   if (!send_message(kSocketFd, header, text.substr(0, kMaxText / 2), family, true)) _exit(0);
   return true;
 }

@@ -8,7 +8,8 @@
 
 namespace bitpilot::media {
 
-/// The child's end of the line to bitpilot.  When bitpilot goes away the process ends: there is nobody left to work for.
+/// The child's end of the line to bitpilot.  When bitpilot goes away the process ends: there is nobody left to work
+/// for.
 class Channel {
  public:
   /// Descriptors kSocketFd and kMemoryFd as bitpilot left them.  Throws Error(kUsage) if they are not there.
@@ -16,7 +17,8 @@ class Channel {
   /// The next request, kFree excepted; waits for it.
   Message request();
   void send(Kind kind, const std::string& text = "", const std::string& family = "", std::uint64_t index = 0);
-  /// Hands a picture over, waiting for a free slot.  False (and nothing sent) if it is empty, too large or has not 1 or 3 channels.
+  /// Hands a picture over, waiting for a free slot.  False (and nothing sent) if it is empty, too large or has not 1 or
+  /// 3 channels.
   bool send_frame(const ImageView& picture, Header header, const std::string& text, const std::string& family = "");
 
  private:

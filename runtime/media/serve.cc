@@ -1,10 +1,8 @@
 #include "runtime/media/serve.h"
 
-#include <string>
-
-#include <opencv2/core/utility.hpp>
-
 #include <nlohmann/json.hpp>
+#include <opencv2/core/utility.hpp>
+#include <string>
 
 #include "data/codecs/decode.h"
 #include "runtime/core/error.h"
@@ -25,7 +23,8 @@ void serve_picture(Channel& channel, const Message& request) {
   header.captured_ns = begin;
   header.decode_ns = now_ns() - begin;
   if (!picture.pixels.empty() && channel.send_frame(picture.view(), header, request.text)) return;
-  channel.send(Kind::kSkipped, request.text, reason.empty() ? "larger than 64 megapixels" : reason, request.header.index);
+  channel.send(Kind::kSkipped, request.text, reason.empty() ? "larger than 64 megapixels" : reason,
+               request.header.index);
 }
 
 void send_error(Channel& channel, const Error& error) {
@@ -49,10 +48,17 @@ void serve() {
     const Message request = channel.request();
     try {
       switch (request.header.kind) {
-        case Kind::kPicture: serve_picture(channel, request); break;
-        case Kind::kStream: serve_stream(channel, request); break;
-        case Kind::kSet: serve_set(channel, request); break;
-        default: throw Error(ExitCode::kBug, "unknown request", "bitpilot-media", "install both programs from one build");
+        case Kind::kPicture:
+          serve_picture(channel, request);
+          break;
+        case Kind::kStream:
+          serve_stream(channel, request);
+          break;
+        case Kind::kSet:
+          serve_set(channel, request);
+          break;
+        default:
+          throw Error(ExitCode::kBug, "unknown request", "bitpilot-media", "install both programs from one build");
       }
     } catch (const Error& error) {
       send_error(channel, error);

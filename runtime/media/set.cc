@@ -24,7 +24,8 @@ Wish read_wish(const std::string& text) {
   const nlohmann::json json = parse_json(text, "bitpilot");
   const JsonReader said(json, "bitpilot");
   constexpr std::int64_t kHighest = std::int64_t{1} << 62;
-  return {said.at("data").text(), said.at("mixture").text(), static_cast<std::uint64_t>(said.at("seed").integer(0, kHighest)),
+  return {said.at("data").text(), said.at("mixture").text(),
+          static_cast<std::uint64_t>(said.at("seed").integer(0, kHighest)),
           static_cast<std::uint64_t>(said.at("limit").integer(0, kHighest))};
 }
 
@@ -39,7 +40,8 @@ Draw draw(const Wish& wish, const ImageSet& set, std::size_t index) {
 }
 
 void check_wish(const Wish& wish, const ImageSet& set) {
-  if (set.size() == 0) throw Error(ExitCode::kData, "the data set is empty", wish.data, "name a folder with labelled pictures");
+  if (set.size() == 0)
+    throw Error(ExitCode::kData, "the data set is empty", wish.data, "name a folder with labelled pictures");
   if (wish.mixture == "none") return;
   for (std::size_t i = 0; i < set.size(); ++i) {
     if (set.family(i).empty() || set.family(i) == "clean") continue;
@@ -84,7 +86,8 @@ void serve_set(Channel& channel, const Message& request) {
                             {"labels", set->labels()}};
   channel.send(Kind::kInfo, info.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   for (std::uint64_t position = request.header.index; position < count; ++position) {
-    send_picture(channel, wish, *set, position * size / count, position);  // evenly spread: sets may lie sorted by class
+    send_picture(channel, wish, *set, position * size / count,
+                 position);  // evenly spread: sets may lie sorted by class
   }
   channel.send(Kind::kEnd);
 }

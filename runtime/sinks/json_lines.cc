@@ -1,12 +1,12 @@
 #include "runtime/sinks/json_lines.h"
 
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
-
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
 
 #include "runtime/core/error.h"
 
@@ -21,9 +21,12 @@ constexpr std::chrono::seconds kSyncInterval{1};
 
 void JsonLines::fail(int error) const {
   const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
-  const std::string what = full ? "the disk is full" : error == EPIPE ? "nobody reads the output any more" : "the output cannot be written";
-  throw Error(ExitCode::kMachine, what + " (" + std::strerror(error) + ")", path_ == "-" ? "standard output" : path_,
-              full ? "free some space or name another place" : "name a file in a folder that exists and may be written");
+  const std::string what = full             ? "the disk is full"
+                           : error == EPIPE ? "nobody reads the output any more"
+                                            : "the output cannot be written";
+  throw Error(
+      ExitCode::kMachine, what + " (" + std::strerror(error) + ")", path_ == "-" ? "standard output" : path_,
+      full ? "free some space or name another place" : "name a file in a folder that exists and may be written");
 }
 
 JsonLines::JsonLines(const std::string& path, bool append) : path_(path), synced_(std::chrono::steady_clock::now()) {
@@ -32,7 +35,8 @@ JsonLines::JsonLines(const std::string& path, bool append) : path_(path), synced
     return;
   }
   fd_ = open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (fd_ < 0 && (errno == EACCES || errno == EINVAL)) fd_ = open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);  // pipes, devices
+  if (fd_ < 0 && (errno == EACCES || errno == EINVAL))
+    fd_ = open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);  // pipes, devices
   if (fd_ < 0) fail(errno);
   owned_ = true;
   struct stat about {};
@@ -63,7 +67,8 @@ void JsonLines::check_content() {
   const ssize_t got = pread(fd_, head, sizeof head, 0);
   const std::string_view have(head, got > 0 ? static_cast<std::size_t>(got) : 0);
   if (kBeginning.starts_with(have)) return;  // a torn first line is ours as well
-  throw Error(ExitCode::kUsage, "this file holds something else than bitpilot's records", path_, "name a new file or remove this one");
+  throw Error(ExitCode::kUsage, "this file holds something else than bitpilot's records", path_,
+              "name a new file or remove this one");
 }
 
 void JsonLines::cut_torn_line() {

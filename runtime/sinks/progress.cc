@@ -1,11 +1,11 @@
 #include "runtime/sinks/progress.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-
-#include <unistd.h>
 
 namespace bitpilot {
 

@@ -6,8 +6,8 @@
 
 namespace bitpilot {
 
-/// How long work reports itself on stderr: a bar with the time left on a terminal, plain lines (at most one in ten seconds) otherwise
-/// and under NO_COLOR, nothing when quiet.  Not thread-safe.
+/// How long work reports itself on stderr: a bar with the time left on a terminal, plain lines (at most one in ten
+/// seconds) otherwise and under NO_COLOR, nothing when quiet.  Not thread-safe.
 class Progress {
  public:
   enum class Style { kBar, kLines, kSilent };

@@ -18,8 +18,9 @@ struct Ticket {
   Frame frame;
 };
 
-/// Between the sources' readers and the workers.  A source that is read whole waits while two of its frames wait; a live source keeps the
-/// newest frame only and counts those that it replaces.  Workers take from the sources in turn.  Thread-safe.
+/// Between the sources' readers and the workers.  A source that is read whole waits while two of its frames wait; a
+/// live source keeps the newest frame only and counts those that it replaces.  Workers take from the sources in turn.
+/// Thread-safe.
 class FrameQueue {
  public:
   /// `live`: one entry a source.  At most `max_frames` tickets are given out (0: no limit).
@@ -28,7 +29,8 @@ class FrameQueue {
   bool push(std::size_t source, Frame&& frame);
   /// No more frames of this source.
   void finish(std::size_t source);
-  /// Waits for a frame.  Nothing when all sources have finished and are empty, all tickets are given out or a stop is requested.
+  /// Waits for a frame.  Nothing when all sources have finished and are empty, all tickets are given out or a stop is
+  /// requested.
   std::optional<Ticket> take();
 
   struct Counts {

@@ -1,9 +1,5 @@
 #include "runtime/sources/media_process.h"
 
-#include <cerrno>
-#include <csignal>
-#include <cstring>
-
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
@@ -13,6 +9,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
 #include "runtime/core/error.h"
 #include "runtime/sources/program_path.h"
 
@@ -21,12 +21,14 @@ namespace bitpilot {
 namespace {
 
 constexpr std::size_t kMemoryBytes = media::kSlots * media::kSlotBytes;
-constexpr std::size_t kKeepBytes = 8U << 20;     // pages of larger pictures are given back to the system after the copy
-constexpr rlim_t kAddressSpace = rlim_t{6} << 30;  // of the child: decoders that ask for more fail instead of taking the machine down
+constexpr std::size_t kKeepBytes = 8U << 20;  // pages of larger pictures are given back to the system after the copy
+constexpr rlim_t kAddressSpace =
+    rlim_t{6} << 30;  // of the child: decoders that ask for more fail instead of taking the machine down
 constexpr std::chrono::seconds kStartTimeout{20};
 
 [[noreturn]] void fail(const std::string& what) {
-  throw Error(ExitCode::kMachine, what + " (" + std::strerror(errno) + ")", "starting bitpilot-media", "close other programs and try again");
+  throw Error(ExitCode::kMachine, what + " (" + std::strerror(errno) + ")", "starting bitpilot-media",
+              "close other programs and try again");
 }
 
 /// Between fork and exec: async-signal-safe calls only.
@@ -109,7 +111,8 @@ bool MediaProcess::start() {
   if (event.kind == MediaEvent::Kind::kStopped) return false;
   if (event.kind == MediaEvent::Kind::kMessage && event.message.header.kind == media::Kind::kHello) return true;
   kill();
-  throw Error(ExitCode::kMachine, "bitpilot-media does not start: " + (event.reason.empty() ? "no answer" : event.reason), program_, fix);
+  throw Error(ExitCode::kMachine,
+              "bitpilot-media does not start: " + (event.reason.empty() ? "no answer" : event.reason), program_, fix);
 }
 
 void MediaProcess::kill() {
@@ -152,7 +155,8 @@ MediaEvent MediaProcess::ended(MediaEvent::Kind kind, const std::string& reason)
 bool MediaProcess::take_frame(const media::Header& header, Image& image) {
   if (header.slot < 0 || header.slot >= media::kSlots) return false;
   if (header.channels != 1 && header.channels != 3) return false;
-  if (header.width < 1 || header.height < 1 || header.width > media::kMaxPixels || header.height > media::kMaxPixels) return false;
+  if (header.width < 1 || header.height < 1 || header.width > media::kMaxPixels || header.height > media::kMaxPixels)
+    return false;
   if (std::int64_t{header.width} * header.height > media::kMaxPixels) return false;
   image = Image(header.height, header.width, header.channels);
   std::uint8_t* slot = memory_ + static_cast<std::size_t>(header.slot) * media::kSlotBytes;
@@ -174,19 +178,25 @@ MediaEvent MediaProcess::wait(std::chrono::milliseconds timeout) {
   while (true) {
     if (stop_.requested()) return ended(MediaEvent::Kind::kStopped, "stopped");
     if (socket_ < 0) return ended(MediaEvent::Kind::kDied, "not running");
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now()).count();
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now()).count();
     if (left <= 0) return ended(MediaEvent::Kind::kTimeout, "silent for " + std::to_string(timeout.count()) + " ms");
     pollfd items[2] = {{socket_, POLLIN, 0}, {stop_.fd(), POLLIN, 0}};
     poll(items, 2, static_cast<int>(left));
     MediaEvent event;
     switch (media::receive_message(socket_, event.message, false)) {
-      case media::Received::kNothing: continue;
-      case media::Received::kClosed: return ended(MediaEvent::Kind::kDied, "closed its end");
-      case media::Received::kGarbage: return ended(MediaEvent::Kind::kGarbage, "broke the protocol");
-      case media::Received::kMessage: break;
+      case media::Received::kNothing:
+        continue;
+      case media::Received::kClosed:
+        return ended(MediaEvent::Kind::kDied, "closed its end");
+      case media::Received::kGarbage:
+        return ended(MediaEvent::Kind::kGarbage, "broke the protocol");
+      case media::Received::kMessage:
+        break;
     }
     const bool frame = event.message.header.kind == media::Kind::kFrame;
-    if (frame && !take_frame(event.message.header, event.image)) return ended(MediaEvent::Kind::kGarbage, "sent an impossible frame");
+    if (frame && !take_frame(event.message.header, event.image))
+      return ended(MediaEvent::Kind::kGarbage, "sent an impossible frame");
     event.kind = MediaEvent::Kind::kMessage;
     return event;
   }

@@ -1,11 +1,11 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
-
-#include <sys/types.h>
 
 #include "runtime/core/image.h"
 #include "runtime/sources/media_protocol.h"
@@ -28,8 +28,8 @@ struct MediaEvent {
   std::string reason;
 };
 
-/// One bitpilot-media at work.  Nothing that it does (crash, hang, garbage, endless memory) reaches further than a MediaEvent.
-/// Use by one thread, which must outlive the child.
+/// One bitpilot-media at work.  Nothing that it does (crash, hang, garbage, endless memory) reaches further than a
+/// MediaEvent. Use by one thread, which must outlive the child.
 class MediaProcess {
  public:
   /// `program`: "" = the bitpilot-media beside this program.
@@ -38,8 +38,8 @@ class MediaProcess {
   MediaProcess(const MediaProcess&) = delete;
   MediaProcess& operator=(const MediaProcess&) = delete;
 
-  /// Starts (or restarts) the child and waits for its hello.  Throws Error(kMachine) if there is no program or it cannot start.
-  /// False: a stop was requested meanwhile.
+  /// Starts (or restarts) the child and waits for its hello.  Throws Error(kMachine) if there is no program or it
+  /// cannot start. False: a stop was requested meanwhile.
   bool start();
   bool running() const { return pid_ > 0; }
   /// Kills the child.

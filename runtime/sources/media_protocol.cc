@@ -1,11 +1,11 @@
 #include "runtime/sources/media_protocol.h"
 
+#include <sys/socket.h>
+#include <sys/uio.h>
+
 #include <cerrno>
 #include <cstring>
 #include <vector>
-
-#include <sys/socket.h>
-#include <sys/uio.h>
 
 namespace bitpilot::media {
 
@@ -40,9 +40,11 @@ Received receive_message(int socket, Message& message, bool wait) {
   if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return Received::kNothing;
   if (got <= 0) return Received::kClosed;
   const Header& header = message.header;
-  if ((packet.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || got < static_cast<ssize_t>(sizeof header)) return Received::kGarbage;
+  if ((packet.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || got < static_cast<ssize_t>(sizeof header))
+    return Received::kGarbage;
   const auto behind = static_cast<std::uint64_t>(got) - sizeof header;
-  if (header.magic != kMagic || std::uint64_t{header.text_bytes} + header.family_bytes != behind) return Received::kGarbage;
+  if (header.magic != kMagic || std::uint64_t{header.text_bytes} + header.family_bytes != behind)
+    return Received::kGarbage;
   message.text.assign(buffer.data(), header.text_bytes);
   message.family.assign(buffer.data() + header.text_bytes, header.family_bytes);
   return Received::kMessage;

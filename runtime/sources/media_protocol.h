@@ -6,10 +6,10 @@
 
 namespace bitpilot::media {
 
-/// How bitpilot and bitpilot-media talk.  Messages go over a SOCK_SEQPACKET pair (descriptor kSocketFd in the child), each one Header and
-/// then `text_bytes` + `family_bytes` bytes; pixels lie in a shared memory of kSlots slots of kSlotBytes (descriptor kMemoryFd, sealed
-/// against resizing).  The child owns every slot at first; a kFrame hands one over, a kFree gives it back.  bitpilot copies what it gets
-/// before it looks at it and believes nothing.
+/// How bitpilot and bitpilot-media talk.  Messages go over a SOCK_SEQPACKET pair (descriptor kSocketFd in the child),
+/// each one Header and then `text_bytes` + `family_bytes` bytes; pixels lie in a shared memory of kSlots slots of
+/// kSlotBytes (descriptor kMemoryFd, sealed against resizing).  The child owns every slot at first; a kFrame hands one
+/// over, a kFree gives it back.  bitpilot copies what it gets before it looks at it and believes nothing.
 inline constexpr int kSocketFd = 3, kMemoryFd = 4;
 inline constexpr int kSlots = 3;
 inline constexpr std::int64_t kMaxPixels = 64'000'000;  ///< of one picture
@@ -19,7 +19,8 @@ inline constexpr std::uint32_t kMagic = 0x31504D42;     ///< "BMP1" in memory or
 
 enum class Kind : std::uint32_t {
   // from bitpilot
-  kStream = 1,   ///< text: path, device or address; family: "video", "camera", "rtsp" or "http"; index: frames to pass over
+  kStream =
+      1,  ///< text: path, device or address; family: "video", "camera", "rtsp" or "http"; index: frames to pass over
   kPicture = 2,  ///< text: path; answered by one kFrame or kSkipped
   kFree = 3,     ///< slot
   kSet = 4,      ///< text: JSON, see runtime/sources/set_source.h; index: pictures to pass over

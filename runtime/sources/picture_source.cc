@@ -20,7 +20,8 @@ Frame frame_from(MediaEvent&& event, const std::string& source) {
   return frame;
 }
 
-PictureSource::PictureSource(const SourceSpec& spec, std::vector<std::string> paths, const SourceOptions& options, const Stop& stop)
+PictureSource::PictureSource(const SourceSpec& spec, std::vector<std::string> paths, const SourceOptions& options,
+                             const Stop& stop)
     : name_(spec.name), paths_(std::move(paths)), options_(options), process_(stop, options.media_program) {}
 
 SourceEvent PictureSource::skip(const std::string& why) {
@@ -64,7 +65,8 @@ SourceEvent PictureSource::next() {
       process_.kill();
       return skip("the decoder gave a wrong answer");
     }
-    // A decoder may have been killed for reasons of the machine: the picture gets a second chance, but not after a hang.
+    // A decoder may have been killed for reasons of the machine: the picture gets a second chance, but not after a
+    // hang.
     if (event.kind == MediaEvent::Kind::kDied && !crashed_here_) {
       crashed_here_ = true;
       continue;

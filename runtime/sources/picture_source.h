@@ -11,8 +11,8 @@ namespace bitpilot {
 /// The frame that a media message carries.  Its capture time is believed only where it can be true.
 Frame frame_from(MediaEvent&& event, const std::string& source);
 
-/// Pictures by path, in order, all of them.  While one is judged the next ones are being decoded.  A picture on which the decoder crashes
-/// (twice) or hangs is skipped like one that cannot be read.
+/// Pictures by path, in order, all of them.  While one is judged the next ones are being decoded.  A picture on which
+/// the decoder crashes (twice) or hangs is skipped like one that cannot be read.
 class PictureSource : public Source {
  public:
   PictureSource(const SourceSpec& spec, std::vector<std::string> paths, const SourceOptions& options, const Stop& stop);

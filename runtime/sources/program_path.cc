@@ -1,9 +1,9 @@
 #include "runtime/sources/program_path.h"
 
+#include <unistd.h>
+
 #include <climits>
 #include <cstdlib>
-
-#include <unistd.h>
 
 namespace bitpilot {
 

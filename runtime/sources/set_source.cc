@@ -12,7 +12,8 @@ constexpr std::chrono::minutes kOpenTimeout{5};  // a large folder on a slow dis
 [[noreturn]] void rethrow(const std::string& text) {
   const nlohmann::json json = parse_json(text, "bitpilot-media");
   const JsonReader said(json, "bitpilot-media");
-  throw Error(static_cast<ExitCode>(said.at("code").integer(1, 5)), said.at("what").text(), said.at("where").text(), said.at("fix").text());
+  throw Error(static_cast<ExitCode>(said.at("code").integer(1, 5)), said.at("what").text(), said.at("where").text(),
+              said.at("fix").text());
 }
 
 SetInfo read_info(const std::string& text) {
@@ -39,9 +40,11 @@ bool SetSource::open() {
   process_.request(media::Kind::kSet, wish.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), answered_);
   const MediaEvent event = process_.wait(kOpenTimeout);
   if (event.kind == MediaEvent::Kind::kStopped) return false;
-  if (event.kind == MediaEvent::Kind::kMessage && event.message.header.kind == media::Kind::kFailed) rethrow(event.message.text);
+  if (event.kind == MediaEvent::Kind::kMessage && event.message.header.kind == media::Kind::kFailed)
+    rethrow(event.message.text);
   if (event.kind != MediaEvent::Kind::kMessage || event.message.header.kind != media::Kind::kInfo) {
-    throw Error(ExitCode::kMachine, "the data cannot be opened: the decoder " + event.reason, request_.data, "check the data set's files");
+    throw Error(ExitCode::kMachine, "the data cannot be opened: the decoder " + event.reason, request_.data,
+                "check the data set's files");
   }
   info_ = read_info(event.message.text);
   return true;

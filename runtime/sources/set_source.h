@@ -29,7 +29,8 @@ struct SetInfo {
 class SetSource : public Source {
  public:
   SetSource(const SetRequest& request, const SourceOptions& options, const Stop& stop);
-  /// Opens the set.  Throws the Error that opening gave, or Error(kMachine) if bitpilot-media does not manage.  Count 0 on a stop.
+  /// Opens the set.  Throws the Error that opening gave, or Error(kMachine) if bitpilot-media does not manage.  Count 0
+  /// on a stop.
   const SetInfo& info();
   SourceEvent next() override;
   bool live() const override { return false; }

@@ -14,7 +14,8 @@ namespace {
 namespace fs = std::filesystem;
 
 bool is_number(const std::string& text) {
-  return !text.empty() && text.size() <= 4 && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return !text.empty() && text.size() <= 4 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 }  // namespace
@@ -45,7 +46,8 @@ SourceSpec parse_source(const std::string& text) {
     spec.kind = SourceKind::kCamera;
     spec.target = spec.name = "/dev/video" + text;
   } else {
-    throw Error(ExitCode::kData, fs::exists(status) ? "no folder, file or camera" : "no such file or folder", "--source " + spec.name,
+    throw Error(ExitCode::kData, fs::exists(status) ? "no folder, file or camera" : "no such file or folder",
+                "--source " + spec.name,
                 "name a folder, a picture, a video, a camera's number or device, or an rtsp:// or http:// address");
   }
   return spec;
@@ -57,7 +59,8 @@ std::unique_ptr<Source> open_source(const SourceSpec& spec, const SourceOptions&
   std::error_code error;
   if (fs::is_directory(spec.target, error)) paths = list_pictures(spec.target);
   if (paths.empty()) {
-    throw Error(ExitCode::kData, "no picture in this folder", "--source " + spec.name, "name a folder with pictures (jpeg, png, webp, tiff, bmp, …)");
+    throw Error(ExitCode::kData, "no picture in this folder", "--source " + spec.name,
+                "name a folder with pictures (jpeg, png, webp, tiff, bmp, …)");
   }
   return std::make_unique<PictureSource>(spec, std::move(paths), options, stop);
 }

@@ -67,18 +67,19 @@ struct SourceSpec {
 SourceSpec parse_source(const std::string& text);
 
 struct SourceOptions {
-  std::int64_t reconnect_attempts = -1;  ///< in a row, of a live source; -1: without end
+  std::int64_t reconnect_attempts = -1;            ///< in a row, of a live source; -1: without end
   std::chrono::milliseconds item_timeout{10'000};  ///< for one picture, or one frame of a file
   std::chrono::milliseconds read_timeout{5'000};   ///< for one frame of a live source
   std::chrono::milliseconds open_timeout{12'000};  ///< for opening a stream
   std::string media_program;                       ///< "" = the one beside this program
 };
 
-/// The source of a spec.  Nothing is started before the first next().  Throws Error(kData) on a folder without pictures.
+/// The source of a spec.  Nothing is started before the first next().  Throws Error(kData) on a folder without
+/// pictures.
 std::unique_ptr<Source> open_source(const SourceSpec& spec, const SourceOptions& options, const Stop& stop);
 
-/// Pictures of a folder and its subfolders, in the order of their paths' names; what is no picture by its name or its first bytes is left
-/// out.  Paths begin with `folder`.
+/// Pictures of a folder and its subfolders, in the order of their paths' names; what is no picture by its name or its
+/// first bytes is left out.  Paths begin with `folder`.
 std::vector<std::string> list_pictures(const std::string& folder);
 /// True if a file is a picture by its name's ending or by its first bytes.
 bool looks_like_picture(const std::string& path);

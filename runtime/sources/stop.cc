@@ -1,12 +1,12 @@
 #include "runtime/sources/stop.h"
 
-#include <cerrno>
-#include <csignal>
-#include <cstdint>
-
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
 
 #include "runtime/core/error.h"
 
@@ -36,7 +36,8 @@ void handle(int number, void (*handler)(int)) {
 }  // namespace
 
 Stop::Stop() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  if (fd_ < 0) throw Error(ExitCode::kMachine, "no file descriptor left", "eventfd", "close other programs or raise `ulimit -n`");
+  if (fd_ < 0)
+    throw Error(ExitCode::kMachine, "no file descriptor left", "eventfd", "close other programs or raise `ulimit -n`");
 }
 
 Stop::~Stop() { close(fd_); }
@@ -51,7 +52,8 @@ bool Stop::wait_for(std::chrono::milliseconds duration) const {
   pollfd item{fd_, POLLIN, 0};
   const auto end = std::chrono::steady_clock::now() + duration;
   while (!requested()) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now()).count();
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now()).count();
     if (left <= 0) return false;
     poll(&item, 1, static_cast<int>(left));
   }

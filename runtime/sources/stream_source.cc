@@ -1,9 +1,8 @@
 #include "runtime/sources/stream_source.h"
 
-#include <algorithm>
-
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "runtime/sources/picture_source.h"
@@ -14,10 +13,14 @@ namespace {
 
 const char* kind_name(SourceKind kind) {
   switch (kind) {
-    case SourceKind::kCamera: return "camera";
-    case SourceKind::kRtsp: return "rtsp";
-    case SourceKind::kHttp: return "http";
-    default: return "video";
+    case SourceKind::kCamera:
+      return "camera";
+    case SourceKind::kRtsp:
+      return "rtsp";
+    case SourceKind::kHttp:
+      return "http";
+    default:
+      return "video";
   }
 }
 
@@ -39,12 +42,16 @@ std::string reason_of(const media::Message& message) {
 }  // namespace
 
 std::chrono::milliseconds reconnect_pause(std::int64_t failures, Random& random) {
-  const double base = std::min(5000.0, 500.0 * static_cast<double>(std::int64_t{1} << std::clamp<std::int64_t>(failures - 1, 0, 10)));
+  const double base =
+      std::min(5000.0, 500.0 * static_cast<double>(std::int64_t{1} << std::clamp<std::int64_t>(failures - 1, 0, 10)));
   return std::chrono::milliseconds(static_cast<std::int64_t>(base * random.uniform(1.0, 1.2)));
 }
 
 StreamSource::StreamSource(const SourceSpec& spec, const SourceOptions& options, const Stop& stop)
-    : spec_(spec), options_(options), stop_(stop), process_(stop, options.media_program),
+    : spec_(spec),
+      options_(options),
+      stop_(stop),
+      process_(stop, options.media_program),
       random_(static_cast<std::uint64_t>(getpid()), spec.name) {}
 
 bool StreamSource::open() {
@@ -60,7 +67,8 @@ SourceEvent StreamSource::lost(const std::string& why) {
   ++failures_;
   if (options_.reconnect_attempts >= 0 && failures_ > options_.reconnect_attempts) {
     ended_ = true;
-    return make_event(SourceEvent::Kind::kFailed, why + "; given up after " + std::to_string(options_.reconnect_attempts) + " attempts",
+    return make_event(SourceEvent::Kind::kFailed,
+                      why + "; given up after " + std::to_string(options_.reconnect_attempts) + " attempts",
                       ExitCode::kMachine);
   }
   // One notice for each loss, then one in about a minute: an address that is down for a day must not fill the log.
@@ -73,10 +81,12 @@ SourceEvent StreamSource::broken_file(const std::string& why) {
   open_ = false;
   if (broke_at_ != frames_) {
     broke_at_ = frames_;
-    return make_event(SourceEvent::Kind::kNotice, why + " behind frame " + std::to_string(frames_) + "; reading on from there");
+    return make_event(SourceEvent::Kind::kNotice,
+                      why + " behind frame " + std::to_string(frames_) + "; reading on from there");
   }
   ended_ = true;
-  return make_event(SourceEvent::Kind::kSkipped, spec_.name + ": " + why + " again behind frame " + std::to_string(frames_));
+  return make_event(SourceEvent::Kind::kSkipped,
+                    spec_.name + ": " + why + " again behind frame " + std::to_string(frames_));
 }
 
 SourceEvent StreamSource::frame(MediaEvent&& event) {
@@ -94,13 +104,16 @@ SourceEvent StreamSource::frame(MediaEvent&& event) {
 SourceEvent StreamSource::next() {
   while (!ended_) {
     if (!open_ && !open()) break;
-    MediaEvent event = process_.wait(fresh_ ? options_.open_timeout : live() ? options_.read_timeout : options_.item_timeout);
+    MediaEvent event = process_.wait(fresh_   ? options_.open_timeout
+                                     : live() ? options_.read_timeout
+                                              : options_.item_timeout);
     if (event.kind == MediaEvent::Kind::kStopped) break;
     if (event.kind != MediaEvent::Kind::kMessage) {
       return live() ? lost("the decoder " + event.reason) : broken_file("the decoder " + event.reason);
     }
     switch (event.message.header.kind) {
-      case media::Kind::kFrame: return frame(std::move(event));
+      case media::Kind::kFrame:
+        return frame(std::move(event));
       case media::Kind::kEnd:
         if (live()) return lost("the stream ended");
         ended_ = true;

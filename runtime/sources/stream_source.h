@@ -14,8 +14,8 @@ namespace bitpilot {
 /// many cameras do not come back at one moment.
 std::chrono::milliseconds reconnect_pause(std::int64_t failures, Random& random);
 
-/// A video file (read whole; when its decoder dies it goes on behind the last frame, once for each place) or a live stream (comes back
-/// for ever, or `reconnect_attempts` times in a row).
+/// A video file (read whole; when its decoder dies it goes on behind the last frame, once for each place) or a live
+/// stream (comes back for ever, or `reconnect_attempts` times in a row).
 class StreamSource : public Source {
  public:
   StreamSource(const SourceSpec& spec, const SourceOptions& options, const Stop& stop);

@@ -1,9 +1,9 @@
 // Pictures, videos and data sets through the real bitpilot-media.
+#include <doctest/doctest.h>
+
 #include <csignal>
 #include <filesystem>
 #include <set>
-
-#include <doctest/doctest.h>
 
 #include "data/codecs/decode.h"
 #include "data/degrade.h"
@@ -31,7 +31,8 @@ bitpilot::SourceOptions options() {
 
 Image picture(int width, int height, int channels, int seed) {
   Image image(height, width, channels);
-  for (std::size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<std::uint8_t>((i * 7 + i / 31 + static_cast<std::size_t>(seed) * 91) % 256);
+  for (std::size_t i = 0; i < image.pixels.size(); ++i)
+    image.pixels[i] = static_cast<std::uint8_t>((i * 7 + i / 31 + static_cast<std::size_t>(seed) * 91) % 256);
   return image;
 }
 
@@ -134,7 +135,8 @@ TEST_CASE("media: a file may open nothing else: playlists and lists of files are
   const TemporaryFolder folder;
   const Stop stop;
   if (std::filesystem::exists(kVideo)) std::filesystem::copy_file(kVideo, folder.path("inside.avi"));
-  folder.write("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n" + folder.path("inside.avi") + "\n#EXT-X-ENDLIST\n");
+  folder.write("list.m3u8",
+               "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n" + folder.path("inside.avi") + "\n#EXT-X-ENDLIST\n");
   folder.write("list.ffconcat", "ffconcat version 1.0\nfile inside.avi\n");
   folder.write("junk.mp4", "this is no video at all");
   for (const char* name : {"list.m3u8", "list.ffconcat", "junk.mp4"}) {
@@ -185,7 +187,8 @@ TEST_CASE("media: a data set is degraded as the mixture draws, keyed by seed and
         const bitpilot::Draw draw = mixture.draw(3, "evaluation", i, name == "held-out");
         CHECK(frame.family == draw.family);
         CHECK(frame.severity == draw.severity);
-        CHECK(frame.image == (draw.severity == 0 ? original : bitpilot::degrade(original, draw.family, draw.severity, draw.seed)));
+        CHECK(frame.image ==
+              (draw.severity == 0 ? original : bitpilot::degrade(original, draw.family, draw.severity, draw.seed)));
       }
       if (name == "clean") CHECK(frame.image == original);
     }

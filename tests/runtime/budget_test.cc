@@ -1,8 +1,8 @@
 #include "runtime/commands/budget.h"
 
-#include <cmath>
-
 #include <doctest/doctest.h>
+
+#include <cmath>
 
 using bitpilot::BudgetIntegrator;
 using bitpilot::BudgetPoint;

@@ -15,7 +15,8 @@ TEST_CASE("sources/credentials: users, passwords and queries of addresses are ne
 }
 
 TEST_CASE("sources/credentials: passwords with unencoded signs do not leak either") {
-  for (const char* password : {"hun@ter2", "hun/ter2", "hun?ter2", "hun#ter2", "12/hunter2", "hun@t/er2", "://hunter2"}) {
+  for (const char* password :
+       {"hun@ter2", "hun/ter2", "hun?ter2", "hun#ter2", "12/hunter2", "hun@t/er2", "://hunter2"}) {
     const std::string written = without_credentials("rtsp://admin:" + std::string(password) + "@host/stream");
     INFO(password, " -> ", written);
     CHECK(written == "rtsp://host/stream");
@@ -23,5 +24,6 @@ TEST_CASE("sources/credentials: passwords with unencoded signs do not leak eithe
 }
 
 TEST_CASE("sources/credentials: paths stay as they are") {
-  for (const char* path : {"photos/a@b?.png", "/dev/v4l/by-id/usb-cam:0", "7", ""}) CHECK(without_credentials(path) == path);
+  for (const char* path : {"photos/a@b?.png", "/dev/v4l/by-id/usb-cam:0", "7", ""})
+    CHECK(without_credentials(path) == path);
 }

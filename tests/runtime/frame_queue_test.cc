@@ -1,8 +1,8 @@
 #include "runtime/sources/frame_queue.h"
 
-#include <thread>
-
 #include <doctest/doctest.h>
+
+#include <thread>
 
 using bitpilot::Frame;
 using bitpilot::FrameQueue;

@@ -1,11 +1,11 @@
 #include "runtime/sinks/in_order.h"
 
+#include <doctest/doctest.h>
+
 #include <atomic>
 #include <stdexcept>
 #include <thread>
 #include <vector>
-
-#include <doctest/doctest.h>
 
 using bitpilot::InOrder;
 

@@ -12,7 +12,8 @@ using bitpilot::testing::TemporaryFolder;
 
 namespace {
 
-const std::string kFirst = R"({"schema":"bitpilot.decision/1","sequence":0})", kSecond = R"({"schema":"bitpilot.decision/1","sequence":1})";
+const std::string kFirst = R"({"schema":"bitpilot.decision/1","sequence":0})",
+                  kSecond = R"({"schema":"bitpilot.decision/1","sequence":1})";
 
 ExitCode code_of(const auto& action) {
   try {

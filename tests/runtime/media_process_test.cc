@@ -1,9 +1,9 @@
 #include "runtime/sources/media_process.h"
 
+#include <doctest/doctest.h>
+
 #include <chrono>
 #include <filesystem>
-
-#include <doctest/doctest.h>
 
 #include "runtime/core/error.h"
 #include "runtime/sources/source.h"
@@ -20,11 +20,13 @@ using namespace std::chrono_literals;
 namespace {
 
 /// A message header as shell's printf writes it.
-std::string header(int kind, int slot = -1, unsigned width = 0, unsigned height = 0, unsigned channels = 0, unsigned text_bytes = 0) {
+std::string header(int kind, int slot = -1, unsigned width = 0, unsigned height = 0, unsigned channels = 0,
+                   unsigned text_bytes = 0) {
   std::string text = "\\x42\\x4d\\x50\\x31";  // the magic
   const auto add = [&](std::uint64_t value, int bytes) {
     const char* digits = "0123456789abcdef";
-    for (int i = 0; i < bytes; ++i, value >>= 8) text += std::string("\\x") + digits[value >> 4 & 15] + digits[value & 15];
+    for (int i = 0; i < bytes; ++i, value >>= 8)
+      text += std::string("\\x") + digits[value >> 4 & 15] + digits[value & 15];
   };
   add(static_cast<std::uint64_t>(kind), 4);
   add(0, 8);
@@ -64,7 +66,8 @@ MediaEvent event_of(const std::string& script, std::chrono::milliseconds timeout
 TEST_CASE("sources/media_process: a child that cannot start or does not answer as it should is the machine's failure") {
   const TemporaryFolder folder;
   const Stop stop;
-  for (const std::string& script : {std::string("exit 7"), std::string("printf 'nonsense' >&3"), "printf '" + header(kFrame, 0, 1, 1, 1) + "' >&3"}) {
+  for (const std::string& script : {std::string("exit 7"), std::string("printf 'nonsense' >&3"),
+                                    "printf '" + header(kFrame, 0, 1, 1, 1) + "' >&3"}) {
     INFO(script);
     MediaProcess process(stop, program(folder, script, false));
     CHECK_THROWS_AS(process.start(), Error);
@@ -100,7 +103,8 @@ TEST_CASE("sources/media_process: impossible frames are refused before their pix
 
 TEST_CASE("sources/media_process: a child cannot take its shared memory away") {
   // It may try; reading it afterwards must not end this process by SIGBUS.
-  const MediaEvent event = event_of("truncate -s 0 /proc/self/fd/4; printf '" + header(kFrame, 1, 100, 100, 3) + "' >&3");
+  const MediaEvent event =
+      event_of("truncate -s 0 /proc/self/fd/4; printf '" + header(kFrame, 1, 100, 100, 3) + "' >&3");
   CHECK(event.kind == MediaEvent::Kind::kMessage);
   CHECK(event.image.pixels.size() == 30000);
 }

@@ -44,7 +44,8 @@ struct Flags {
 
 TEST_CASE("commands/options: values come by space or by equals sign, lists grow, positionals are found") {
   Flags flags;
-  REQUIRE(flags.parse({"--model", "m", "--source=a", "--source", "b", "--threads=4", "--lambda", "0.25", "--quiet", "x"}) == ExitCode::kOk);
+  REQUIRE(flags.parse({"--model", "m", "--source=a", "--source", "b", "--threads=4", "--lambda", "0.25", "--quiet",
+                       "x"}) == ExitCode::kOk);
   CHECK(flags.model == "m");
   CHECK(flags.sources == std::vector<std::string>{"a", "b"});
   CHECK(flags.threads == 4);
@@ -84,7 +85,8 @@ TEST_CASE("commands/options: wrong usage is refused with the flag's name and a w
 
 TEST_CASE("commands/options: a config file has the flags' names and the command line wins") {
   const bitpilot::testing::TemporaryFolder folder;
-  const std::string config = folder.write("c.json", R"({"model": "m", "source": ["a", "b"], "threads": 3, "quiet": true, "lambda": 0.5})");
+  const std::string config =
+      folder.write("c.json", R"({"model": "m", "source": ["a", "b"], "threads": 3, "quiet": true, "lambda": 0.5})");
   Flags from_file;
   REQUIRE(from_file.parse({"--config", config}) == ExitCode::kOk);
   CHECK(from_file.sources == std::vector<std::string>{"a", "b"});
@@ -118,7 +120,8 @@ TEST_CASE("commands/options: a wrong config is bad data and names the nearest ke
 TEST_CASE("commands/options: help lists every flag and asks for nothing else") {
   Flags flags;
   const std::string help = flags.options.help();
-  for (const char* name : {"--model FILE", "--source SOURCE", "--threads N", "--lambda X", "--quiet", "--config FILE", "--help"}) {
+  for (const char* name :
+       {"--model FILE", "--source SOURCE", "--threads N", "--lambda X", "--quiet", "--config FILE", "--help"}) {
     INFO(name);
     CHECK(help.find(name) != std::string::npos);
   }

@@ -1,9 +1,9 @@
 #include "runtime/sources/source.h"
 
-#include <filesystem>
-
 #include <doctest/doctest.h>
 #include <sys/stat.h>
+
+#include <filesystem>
 
 #include "runtime/sources/stream_source.h"
 #include "tests/support/temporary_folder.h"
@@ -23,7 +23,8 @@ TEST_CASE("sources/folder: pictures of all subfolders in name order, nothing els
   std::filesystem::create_directory_symlink(folder.path(), folder.path("a/loop"));
   REQUIRE(mkfifo(folder.path("pipe.png").c_str(), 0600) == 0);
   std::vector<std::string> expected;
-  for (const char* name : {"a/b/1.png", "a/z.jpg", "a.png", "b/2.PNG", "c.webp", "unnamed"}) expected.push_back(folder.path(name));
+  for (const char* name : {"a/b/1.png", "a/z.jpg", "a.png", "b/2.PNG", "c.webp", "unnamed"})
+    expected.push_back(folder.path(name));
   CHECK(bitpilot::list_pictures(folder.path()) == expected);
 }
 

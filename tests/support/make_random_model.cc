@@ -1,4 +1,5 @@
-// Writes a small model with random weights and a random policy, for tests of the programs: make_random_model FILE [SEED]
+// Writes a small model with random weights and a random policy, for tests of the programs: make_random_model FILE
+// [SEED]
 #include <cstdio>
 #include <string>
 

@@ -15,13 +15,15 @@ namespace bitpilot::testing {
 
 inline IntegerMlp random_layer(Random& random, int inputs, int outputs, double scale) {
   IntegerLayer layer{inputs, outputs, {}, {}, {}};
-  for (int i = 0; i < inputs * outputs; ++i) layer.weights.push_back(static_cast<std::int8_t>(static_cast<int>(random.below(255)) - 127));
+  for (int i = 0; i < inputs * outputs; ++i)
+    layer.weights.push_back(static_cast<std::int8_t>(static_cast<int>(random.below(255)) - 127));
   layer.bias.assign(static_cast<std::size_t>(outputs), 0);
   layer.multiplier.assign(static_cast<std::size_t>(outputs), static_cast<float>(scale));
   return {{layer}};
 }
 
-/// A model with random weights and a policy that looks once or twice, at anchors that differ from picture to picture and with lambda.
+/// A model with random weights and a policy that looks once or twice, at anchors that differ from picture to picture
+/// and with lambda.
 inline ModelData random_policy_model(std::uint64_t seed = 1, int size = 28, int classes = 10) {
   SampleOptions options;
   options.seed = seed;
