@@ -38,7 +38,7 @@ TEST_CASE("runtime/adaptive: every look and the policy are billed, the stem once
   const double policy = PolicyHead(model->data()).bops();
   int one_look = 0, two_looks = 0;
   for (std::uint64_t i = 0; i < 40; ++i) {
-    const Decision decision = session.decide(picture(i), {std::nullopt, i % 2 == 0 ? 0.2 : 4.0});
+    const Decision decision = session.decide(picture(i), {std::nullopt, i % 2 == 0 ? 0.4 : 8.0});
     double bops = policy + cost.cost(decision.looks[0].bits);
     double relative = policy / cost.reference() + decision.looks[0].relative;
     if (decision.looks.size() == 2) {
