@@ -44,9 +44,10 @@ class Fuser {
     return consumers(index).size() == 1 && node(consumers(index).front()).op == op ? consumers(index).front() : -1;
   }
 
-  int producer(int index, int before, const std::string& what) const {
+  /// The step that ends in node `index`; only earlier ones are known.
+  int producer(int index, const std::string& what) const {
     const auto found = step_of_.find(index);
-    if (found == step_of_.end() || found->second >= before) refuse(what, index);
+    if (found == step_of_.end()) refuse(what, index);
     return found->second;
   }
 
@@ -54,15 +55,14 @@ class Fuser {
     FusedStep step;
     step.layer = layer;
     step.conv_node = network_.layer_node(layer);
-    step.source =
-        producer(node(step.conv_node).inputs[0], layer, "a layer reads a value that no earlier layer finishes");
+    step.source = producer(node(step.conv_node).inputs[0], "a layer reads a value that no earlier layer finishes");
     int end = take(step.conv_node);
     const int add = sole_consumer(end, Op::kAdd);
-    if (add >= 0 && node(add).inputs[1] == end && node(add).inputs[0] != end) {
+    if (add >= 0 && node(add).inputs[0] != end) {  // it is the later operand
       if (node(end).op != Op::kConv2d) refuse("an Add whose later operand is no convolution", add);
       step.add_node = add;
       step.add_operand =
-          producer(node(add).inputs[0], layer, "the first operand of an Add is not finished before its later one");
+          producer(node(add).inputs[0], "the first operand of an Add is not finished before its later one");
       if (step.add_operand < 0) refuse("the network's input feeds an Add", add);
       end = take(add);
     }

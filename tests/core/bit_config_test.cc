@@ -37,12 +37,12 @@ TEST_CASE("core/bit_config: stem and classifier stay at 8 bits and whole in ever
 }
 
 TEST_CASE("core/bit_config: widths are rounded up to whole blocks, but not by binary noise") {
-  const Network network = sample_network(80);
+  const Network network = sample_network(200);
   const BitSpace space = make_bit_space(network, {4});
-  REQUIRE(space.layers[1].blocks == 10);
-  CHECK(uniform_config(space, 4, 4, 0.1)[1].active_blocks == 1);
-  CHECK(uniform_config(space, 4, 4, 0.7)[1].active_blocks == 7);  // 0.7 * 10 = 7.000000000000001 in some orders
-  CHECK(uniform_config(space, 4, 4, 0.71)[1].active_blocks == 8);
+  REQUIRE(space.layers[1].blocks == 25);
+  CHECK(uniform_config(space, 4, 4, 0.04)[1].active_blocks == 1);
+  CHECK(uniform_config(space, 4, 4, 0.28)[1].active_blocks == 7);  // 0.28 * 25 is 7.000000000000001 in binary
+  CHECK(uniform_config(space, 4, 4, 0.29)[1].active_blocks == 8);
   CHECK_THROWS_AS(uniform_config(space, 4, 4, 0), Error);
   CHECK_THROWS_AS(uniform_config(space, 4, 4, 1.01), Error);
 }

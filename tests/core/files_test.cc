@@ -1,8 +1,10 @@
 #include "runtime/core/files.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
@@ -89,14 +91,21 @@ TEST_CASE("core/files: a full disk leaves the earlier file whole and no debris")
   CHECK(scratch.entries() == 1);
 }
 
-TEST_CASE("core/files: a device is written to, never replaced") {
-  CHECK(code_of([] { write_file_atomically("/dev/full", "x"); }) == ExitCode::kMachine);
-  struct stat info {};
-  REQUIRE(::stat("/dev/full", &info) == 0);
-  CHECK(S_ISCHR(info.st_mode));
-  write_file_atomically("/dev/null", "x");
-  REQUIRE(::stat("/dev/null", &info) == 0);
-  CHECK(S_ISCHR(info.st_mode));
+TEST_CASE("core/files: a device or pipe is written to, never replaced") {
+  const Scratch scratch;  // links, so that a broken writer can only replace these
+  fs::create_symlink("/dev/full", scratch / "full");
+  CHECK(code_of([&] { write_file_atomically(scratch / "full", "x"); }) == ExitCode::kMachine);
+  CHECK(fs::is_symlink(scratch / "full"));
+  const std::string pipe = scratch / "pipe";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  REQUIRE(reader >= 0);
+  write_file_atomically(pipe, "hello");
+  char text[8] = {};
+  CHECK(::read(reader, text, sizeof text) == 5);
+  CHECK(std::string(text) == "hello");
+  CHECK(fs::is_fifo(pipe));
+  ::close(reader);
 }
 
 TEST_CASE("core/files: an endless stream is not read for ever") {

@@ -54,6 +54,7 @@ TEST_CASE("core/fusion: a linear bottleneck is a carry and a code without ReLU")
   network.linear("classifier", network.global_avg_pool(head), 2);
   network.finish();
   const std::vector<FusedStep> steps = fuse(network);
+  CHECK(steps[0].carry);  // the stem always writes one, although no Add reads it here
   CHECK(steps[1].carry);
   CHECK(steps[1].readers == std::vector<int>{2});
   CHECK_FALSE(steps[1].relu);
