@@ -80,15 +80,15 @@ expect 4 "a lost camera" "$bitpilot" run --model "$folder/model.safetensors" --s
 well_formed_error "a lost camera"
 says "$folder/c.jsonl" '"received":0' "the summary of a lost camera"
 cat "$folder/err" "$folder/out" "$folder/c.jsonl" >"$folder/said"
-(exec env --default-signal=INT "$bitpilot" run --model "$folder/model.safetensors" --source "$address" --decisions "$folder/c2.jsonl") >>"$folder/said" 2>&1 &
+(exec env --default-signal=INT "$bitpilot" run --model "$folder/model.safetensors" --source "$address" --decisions "$folder/c2.jsonl") >"$folder/second" 2>&1 &
 pid=$!
-wait_until 30 grep -q 'trying again' "$folder/said" || fail "no word of a lost camera"
+wait_until 30 grep -q 'trying again' "$folder/second" || fail "no word of a lost camera"
 cat /proc/$pid/cmdline >>"$folder/said"
 for child in $(cat /proc/$pid/task/*/children 2>/dev/null); do cat "/proc/$child/cmdline" "/proc/$child/environ" >>"$folder/said"; done
 kill -INT $pid
 wait $pid
 equal $? 130 "exit code of an interrupted camera"
-cat "$folder/c2.jsonl" >>"$folder/said"
+cat "$folder/second" "$folder/c2.jsonl" >>"$folder/said"
 grep -aq hunter2canary "$folder/said" && fail "a password was written: $(grep -ao '.\{30\}hunter2canary' "$folder/said" | head -1)"
 
 # No decoder at all.
