@@ -4,6 +4,7 @@
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
@@ -82,6 +83,15 @@ void prune_checkpoints(const std::string& folder, std::size_t keep) {
   const std::vector<std::string> found = list_checkpoints(folder);
   std::error_code ignored;
   for (std::size_t i = keep; i < found.size(); ++i) fs::remove(found[i], ignored);
+}
+
+void remove_torn_files(const std::string& folder) {
+  static const std::regex torn(R"(.+\.tmp[0-9]+\.[0-9]+)");
+  std::error_code failure;
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(folder, failure))
+    if (entry.is_regular_file() && std::regex_match(entry.path().filename().string(), torn)) found.push_back(entry.path());
+  for (const fs::path& path : found) fs::remove(path, failure);
 }
 
 }  // namespace bitpilot

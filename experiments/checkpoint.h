@@ -21,5 +21,7 @@ nlohmann::json read_checkpoint_state(const std::string& path);
 std::vector<std::string> list_checkpoints(const std::string& folder);
 /// Deletes all but the newest `keep`.
 void prune_checkpoints(const std::string& folder, std::size_t keep);
+/// Deletes what a killed process left of a file that it was writing ("NAME.tmpPID.N").
+void remove_torn_files(const std::string& folder);
 
 }  // namespace bitpilot

@@ -104,6 +104,7 @@ void TrainRun::Impl::check_folder() {
   fs::create_directories(checkpoints, failure);
   if (failure) throw Error(ExitCode::kMachine, "the run folder cannot be made: " + failure.message(), folder, "check the path and its rights");
   if (started) {
+    for (const std::string& place : {folder, checkpoints}) remove_torn_files(place);
     const json before = parse_json(read_file(path("recipe.json")), path("recipe.json"));
     if (before != identity)
       throw Error(ExitCode::kData, "the run was started with another recipe or data set: " + difference(before, identity), path("recipe.json"),

@@ -64,3 +64,13 @@ TEST_CASE("experiments/checkpoint: the newest stand first and the oldest are pru
   CHECK(list_checkpoints(folder.path)[1].ends_with("step-00000005.safetensors"));
   CHECK(fs::exists(folder.path + "/notes.txt"));
 }
+
+TEST_CASE("experiments/checkpoint: what a killed process left half written is removed, and nothing else") {
+  const Folder folder;
+  for (const char* name : {"step-00000064.safetensors.tmp30693.4", "model.safetensors.tmp1.0", "step-00000064.safetensors", "notes.tmp", "a.tmp5"})
+    write_file_atomically(folder.path + "/" + name, "x");
+  remove_torn_files(folder.path);
+  CHECK_FALSE(fs::exists(folder.path + "/step-00000064.safetensors.tmp30693.4"));
+  CHECK_FALSE(fs::exists(folder.path + "/model.safetensors.tmp1.0"));
+  for (const char* name : {"step-00000064.safetensors", "notes.tmp", "a.tmp5"}) CHECK(fs::exists(folder.path + "/" + name));
+}
