@@ -120,13 +120,13 @@ TEST_CASE("format/model_data: an anchor has its own calibration, others the near
   BitConfig mixed = uniform_config(model.space, 4, 4);
   mixed[1] = {3, 2, 2};
   mixed[2] = {7, 7, 2};
-  mixed[3] = {8, 8, 2};  // half of its four blocks
+  mixed[3] = {5, 5, 2};  // half of its four blocks
   const auto chosen = [&](int l) { return choose_calibration(model, mixed, l).calibration; };
   CHECK(find_anchor(model, mixed) == -1);
   CHECK_FALSE(choose_calibration(model, mixed, 1).exact);
   CHECK(chosen(1) == &model.anchors[0].layers[1]);  // log2(3/2) = 0.58 < log2(4/3) + log2(2)
   CHECK(chosen(2) == &model.anchors[2].layers[2]);
-  CHECK(chosen(3) == &model.anchors[3].layers[3]);  // half8: blocks weigh most
+  CHECK(chosen(3) == &model.anchors[3].layers[3]);  // half8: 2 log2(8/5) = 1.36 < 2 log2(5/4) + 4 / 2
   CHECK(chosen(5) == &model.anchors[1].layers[5]);
   CHECK(chosen(7) == &model.anchors[0].layers[7]);  // all anchors tie at 8/8: the first
 }
@@ -177,6 +177,20 @@ TEST_CASE("format/model_data: sums that could pass 2^31 are refused, the largest
   fold_layer(model, model.anchors[0].config, 1);
   model.weights[1].form.symmetry = Symmetry::kBinMiddle;  // g = 2 doubles the sums
   CHECK_THROWS_AS(fold_layer(model, model.anchors[0].config, 1), Error);
+}
+
+TEST_CASE("format/model_data: the sums of an average pool count every pixel towards the bound") {
+  for (const int size : {16, 256}) {
+    Network network;
+    const int stem = network.relu(network.conv("stem", network.input({1, size, size}), 8, 3));
+    network.linear("classifier", network.global_avg_pool(network.relu(network.conv("conv", stem, 8, 1))), 2);
+    network.finish();
+    ModelData model = sample_model(network);
+    std::fill(model.weights[2].codes.begin(), model.weights[2].codes.end(), std::int8_t{-128});
+    const auto fold = [&] { fold_layer(model, model.anchors[0].config, 2); };
+    if (size == 16) fold();                           // 8 * 16^2 * 255 * 128 < 2^31
+    if (size == 256) CHECK_THROWS_AS(fold(), Error);  // 8 * 256^2 * 255 * 128 > 2^31
+  }
 }
 
 TEST_CASE("format/model_data: packed weights run at their own width only") {

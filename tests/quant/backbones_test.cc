@@ -7,6 +7,8 @@
 #include "runtime/core/cost.h"
 #include "runtime/core/error.h"
 #include "runtime/core/fusion.h"
+#include "runtime/format/model_file.h"
+#include "tests/support/sample_model.h"
 
 using namespace bitpilot;
 
@@ -91,4 +93,18 @@ TEST_CASE("quant/backbones: an unknown name is answered with the nearest") {
     CHECK(std::string(error.what()).find("resnet8") != std::string::npos);
   }
   CHECK_THROWS_AS(make_backbone("resnet8", {1, 28, 28}, 10, -4), Error);
+}
+
+TEST_CASE("quant/backbones: weights, scales and calibration of eight anchors stay within a tenth of plain 8 bit") {
+  for (const Network& network : {resnet8({1, 28, 28}, 10), resnet20({3, 32, 32}, 10)}) {
+    bitpilot::testing::SampleOptions options;
+    options.bits = {2, 3, 4, 5, 6, 7, 8};
+    ModelData model = bitpilot::testing::sample_model(network, options);
+    REQUIRE(model.anchors.size() == 8);
+    for (Anchor& anchor : model.anchors)  // no anchor may leave its gains out
+      for (std::size_t l = 1; l < anchor.layers.size(); ++l) anchor.layers[l].channel_gain[0] = 1;
+    const ModelSizes sizes = model_sizes(model);
+    CHECK(static_cast<double>(sizes.weights + sizes.scales + sizes.calibration) <=
+          1.10 * static_cast<double>(sizes.plain_8bit));
+  }
 }
