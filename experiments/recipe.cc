@@ -15,18 +15,53 @@ namespace {
 using nlohmann::json;
 
 StageRecipe read_stage(const JsonReader& reader, StageRecipe stage) {
-  reader.allow({"epochs", "learning_rate", "label_share", "in_place", "random_paths"});
+  reader.allow({"epochs", "learning_rate", "label_share", "in_place", "random_paths", "paths"});
   stage.epochs = static_cast<int>(reader.integer("epochs", 0, 1000, stage.epochs));
   stage.learning_rate = reader.number("learning_rate", 1e-8, 1, stage.learning_rate);
   stage.label_share = reader.number("label_share", 0, 1, stage.label_share);
   stage.in_place = reader.boolean("in_place", stage.in_place);
   stage.random_paths = static_cast<int>(reader.integer("random_paths", 0, 4, stage.random_paths));
+  if (reader.has("paths")) {
+    const JsonReader names = reader.at("paths");
+    for (std::size_t i = 0; i < names.size(); ++i) stage.paths.push_back(names.at(i).text());
+  }
   return stage;
 }
 
 json stage_to_json(const StageRecipe& stage) {
-  return {{"epochs", stage.epochs}, {"learning_rate", stage.learning_rate}, {"label_share", stage.label_share},
-          {"in_place", stage.in_place}, {"random_paths", stage.random_paths}};
+  json result{{"epochs", stage.epochs}, {"learning_rate", stage.learning_rate}, {"label_share", stage.label_share},
+              {"in_place", stage.in_place}, {"random_paths", stage.random_paths}};
+  if (!stage.paths.empty()) result["paths"] = stage.paths;
+  return result;
+}
+
+std::vector<StageRecipe> read_stages(const JsonReader& reader) {
+  if (!reader.value().is_array()) return {read_stage(reader, StageRecipe{})};
+  std::vector<StageRecipe> stages;
+  for (std::size_t i = 0; i < reader.size(); ++i) stages.push_back(read_stage(reader.at(i), StageRecipe{}));
+  if (stages.empty() || stages.size() > 8) reader.fail("a supernet is trained in 1 to 8 stages");
+  return stages;
+}
+
+json stages_to_json(const std::vector<StageRecipe>& stages) {
+  if (stages.size() == 1) return stage_to_json(stages.front());
+  json list = json::array();
+  for (const StageRecipe& stage : stages) list.push_back(stage_to_json(stage));
+  return list;
+}
+
+// Every stage names known paths, and every path is trained by some stage.
+void check_stages(const JsonReader& reader, const Recipe& recipe) {
+  std::set<std::string> trained;
+  for (const StageRecipe& stage : recipe.supernet) {
+    for (const PathRecipe& path : recipe.paths)
+      if (stage.paths.empty() || std::count(stage.paths.begin(), stage.paths.end(), path.name)) trained.insert(path.name);
+    for (const std::string& name : stage.paths)
+      if (std::none_of(recipe.paths.begin(), recipe.paths.end(), [&](const PathRecipe& path) { return path.name == name; }))
+        reader.fail("a stage trains the path \"" + name + "\", which \"paths\" does not hold");
+  }
+  for (const PathRecipe& path : recipe.paths)
+    if (!trained.count(path.name)) reader.fail("no stage trains the path \"" + path.name + "\"");
 }
 
 PathRecipe read_path(const JsonReader& reader) {
@@ -96,7 +131,7 @@ Recipe recipe_from_json(const json& value, const std::string& where) {
   recipe.calibration_images = static_cast<int>(reader.integer("calibration_images", 64, 100000, recipe.calibration_images));
   recipe.checkpoint_steps = static_cast<int>(reader.integer("checkpoint_steps", 1, 1000000, recipe.checkpoint_steps));
   if (reader.has("float")) recipe.float_stage = read_stage(reader.at("float"), recipe.float_stage);
-  if (reader.has("supernet")) recipe.supernet = read_stage(reader.at("supernet"), recipe.supernet);
+  if (reader.has("supernet")) recipe.supernet = read_stages(reader.at("supernet"));
   if (reader.has("paths")) {
     const JsonReader paths = reader.at("paths");
     std::set<std::string> names;
@@ -106,6 +141,7 @@ Recipe recipe_from_json(const json& value, const std::string& where) {
     }
   }
   if (recipe.paths.empty() || recipe.paths.size() > 16) reader.fail("a recipe needs 1 to 16 \"paths\"");
+  check_stages(reader.has("supernet") ? reader.at("supernet") : reader, recipe);
   recipe.safe_anchor = reader.text("safe_anchor", recipe.paths.front().name);
   const auto known = [&](const std::string& name) {
     return std::any_of(recipe.paths.begin(), recipe.paths.end(), [&](const PathRecipe& path) { return path.name == name; });
@@ -124,10 +160,16 @@ json recipe_to_json(const Recipe& recipe) {
           {"image_size", recipe.image_size}, {"seed", recipe.seed}, {"batch", recipe.batch}, {"train_images", recipe.train_images},
           {"evaluation_images", recipe.evaluation_images}, {"calibration_images", recipe.calibration_images},
           {"checkpoint_steps", recipe.checkpoint_steps}, {"float", stage_to_json(recipe.float_stage)},
-          {"supernet", stage_to_json(recipe.supernet)}, {"paths", paths}, {"safe_anchor", recipe.safe_anchor},
+          {"supernet", stages_to_json(recipe.supernet)}, {"paths", paths}, {"safe_anchor", recipe.safe_anchor},
           {"policy", {{"enabled", recipe.policy.enabled}, {"draws", recipe.policy.draws},
                       {"reference_loss", recipe.policy.reference_loss}, {"reference", recipe.policy.reference},
                       {"offset_steps", recipe.policy.offset_steps}, {"offset_pictures", recipe.policy.offset_pictures}}}};
+}
+
+// "/supernet/1/epochs", "/supernet/paths": fields that not every recipe has.
+static bool names_stage(const std::string& path) {
+  constexpr std::string_view kPrefix = "/supernet/";
+  return path == "/supernet" || path == "/supernet/paths" || (path.starts_with(kPrefix) && path.size() > kPrefix.size() && std::isdigit(static_cast<unsigned char>(path[kPrefix.size()])));
 }
 
 void apply_setting(json* recipe, const std::string& setting) {
@@ -142,7 +184,7 @@ void apply_setting(json* recipe, const std::string& setting) {
   if (value.is_discarded()) value = text;
   const json known = recipe_to_json(Recipe{});
   const json::json_pointer pointer(path);
-  if (!known.contains(pointer) && !path.starts_with("/paths/")) {
+  if (!known.contains(pointer) && !path.starts_with("/paths/") && !names_stage(path)) {
     std::vector<std::string> names;
     const json flat = known.flatten();
     for (const auto& [key, unused] : flat.items()) {

@@ -17,6 +17,8 @@ struct StageRecipe {
   double label_share = 0.5;      ///< of the target, the rest is the float teacher's distribution, 0..1
   bool in_place = false;         ///< the first path teaches the others instead of the float network
   int random_paths = 0;          ///< free configurations a step, 0..4
+  std::vector<std::string> paths;  ///< names of the paths that this stage trains; empty = all.  Those of earlier stages that it leaves
+                                   ///< out are held: their codes stay as they are
 };
 
 /// One anchor of the supernet, as a recipe states it.
@@ -52,8 +54,8 @@ struct Recipe {
   int evaluation_images = 0;      ///< per evaluation set, 0 = all
   int calibration_images = 4096;  ///< 64..100000
   int checkpoint_steps = 400;     ///< steps between checkpoints, 1..1000000
-  StageRecipe float_stage{12, 3e-3, 1.0, false, 0};
-  StageRecipe supernet;
+  StageRecipe float_stage{12, 3e-3, 1.0, false, 0, {}};
+  std::vector<StageRecipe> supernet{StageRecipe{}};  ///< one after the other; in JSON an object where there is one, else a list
   std::vector<PathRecipe> paths;
   std::string safe_anchor;        ///< runs when the policy cannot be trusted; empty: the first path
   PolicyRecipe policy;

@@ -50,6 +50,9 @@ struct Stage {
   StageRecipe recipe;
   QuantizedNetwork* network;
   QuantizedNetwork* teacher;
+  std::vector<int> paths;  // trained by it
+  std::vector<int> held;   // trained before it and left alone
+  std::vector<int> done, fresh;  // all trained before it; those of `paths` that were not
 };
 
 }  // namespace
@@ -73,6 +76,8 @@ struct TrainRun::Impl {
   void open();
   void check_folder();
   bool train_stage(const Stage& stage);
+  std::vector<Stage> supernet_stages();
+  std::string latest_stage() const;
   json stage_state(const Stage& stage, const TrainingLoop& loop, const std::vector<double>& sums) const;
   void append_metrics(const Stage& stage, int epoch, std::int64_t step, const std::vector<double>& sums) const;
   CalibrationBatches calibration() const;
@@ -122,8 +127,8 @@ json TrainRun::Impl::stage_state(const Stage& stage, const TrainingLoop& loop, c
 
 void TrainRun::Impl::append_metrics(const Stage& stage, int epoch, std::int64_t step, const std::vector<double>& sums) const {
   json losses = json::object();
-  for (std::size_t p = 0; p < stage.network->paths().size(); ++p)
-    losses[stage.network->paths()[p].name] = sums[p] / static_cast<double>(steps_per_epoch());
+  for (std::size_t p = 0; p < stage.paths.size(); ++p)
+    losses[stage.network->paths()[stage.paths[p]].name] = sums[p] / static_cast<double>(steps_per_epoch());
   std::ofstream file(path("metrics.jsonl"), std::ios::app);
   file << json{{"stage", stage.name}, {"epoch", epoch}, {"step", step}, {"loss", losses}}.dump() << "\n" << std::flush;
   if (!file) throw Error(ExitCode::kMachine, "the metrics cannot be written", path("metrics.jsonl"), "free space on the disk");
@@ -138,13 +143,14 @@ bool TrainRun::Impl::train_stage(const Stage& stage) {
   options.random_paths = stage.recipe.random_paths;
   options.threads = request.threads;
   options.seed = request.recipe.seed;
-  if (stage.name == "supernet")
-    for (const PathRecipe& p : request.recipe.paths) options.path_weights.push_back(p.loss_weight);
+  options.paths = stage.paths;
+  if (stage.network == supernet.get())
+    for (const int p : stage.paths) options.path_weights.push_back(request.recipe.paths[p].loss_weight);
   TrainingLoop loop(stage.network, stage.teacher, total, options);
   NamedTensors tensors = stage.network->parameters();
   for (const auto& list : {stage.network->buffers(), loop.state()}) tensors.insert(tensors.end(), list.begin(), list.end());
 
-  std::vector<double> sums(stage.network->paths().size() + stage.recipe.random_paths, 0.0);
+  std::vector<double> sums(stage.paths.size() + stage.recipe.random_paths, 0.0);
   for (const std::string& file : list_checkpoints(checkpoints)) {
     try {
       if (read_checkpoint_state(file).at("stage") != stage.name) continue;
@@ -157,6 +163,7 @@ bool TrainRun::Impl::train_stage(const Stage& stage) {
       std::cerr << "warning: checkpoint " << file << " is damaged, trying the one before: " << e.what() << "\n";
     }
   }
+  if (stage.network == supernet.get()) stage.network->hold(stage.held);
   const auto save = [&] {
     char name[64];
     std::snprintf(name, sizeof name, "/step-%08lld.safetensors", static_cast<long long>(steps_before + loop.steps_done()));
@@ -193,6 +200,39 @@ bool TrainRun::Impl::train_stage(const Stage& stage) {
   return true;
 }
 
+// The stages of the supernet in order: which paths each one trains, and which it must leave as they are.
+std::vector<Stage> TrainRun::Impl::supernet_stages() {
+  std::vector<Stage> stages;
+  std::vector<bool> done(parts.paths.size(), false);
+  for (const StageRecipe& recipe : request.recipe.supernet) {
+    Stage stage{"supernet", recipe, supernet.get(), float_network.get(), {}, {}, {}, {}};
+    if (!stages.empty()) stage.name += std::to_string(stages.size() + 1);
+    for (std::size_t p = 0; p < parts.paths.size(); ++p) {
+      const bool named = std::count(recipe.paths.begin(), recipe.paths.end(), parts.paths[p].name) > 0;
+      const bool trains = recipe.paths.empty() || named;
+      if (trains) stage.paths.push_back(static_cast<int>(p));
+      if (done[p]) stage.done.push_back(static_cast<int>(p));
+      if (done[p] && !trains) stage.held.push_back(static_cast<int>(p));
+      if (!done[p] && trains) stage.fresh.push_back(static_cast<int>(p));
+    }
+    for (const int p : stage.paths) done[p] = true;
+    stages.push_back(std::move(stage));
+  }
+  return stages;
+}
+
+// Name of the stage that the newest readable checkpoint belongs to; empty without one.
+std::string TrainRun::Impl::latest_stage() const {
+  for (const std::string& file : list_checkpoints(checkpoints)) {
+    try {
+      return read_checkpoint_state(file).at("stage");
+    } catch (const std::exception&) {
+      continue;  // reading it as a whole will say what is wrong with it
+    }
+  }
+  return "";
+}
+
 CalibrationBatches TrainRun::Impl::calibration() const {
   const auto set = first_images(train_set, static_cast<std::size_t>(request.recipe.calibration_images));
   LoaderOptions options;
@@ -216,7 +256,7 @@ bool TrainRun::Impl::run() {
   if (!request.float_from.empty() && !fs::exists(float_file))
     write_file_atomically(float_file, read_file(request.float_from + "/float.safetensors"));
   if (!fs::exists(float_file)) {
-    if (!train_stage({"float", request.recipe.float_stage, float_network.get(), nullptr})) return false;
+    if (!train_stage({"float", request.recipe.float_stage, float_network.get(), nullptr, {0}, {}, {}, {}})) return false;
     write_checkpoint(float_file, float_tensors, {{"stage", "float"}});
   }
   read_checkpoint(float_file, float_tensors);
@@ -226,7 +266,19 @@ bool TrainRun::Impl::run() {
   torch::Tensor first;
   batches([&](const torch::Tensor& src) { if (!first.defined()) first = src.clone(); });
   supernet->start_from(*float_network, first);
-  if (!train_stage({"supernet", request.recipe.supernet, supernet.get(), float_network.get()})) return false;
+  const std::vector<Stage> stages = supernet_stages();
+  const std::string latest = latest_stage();
+  bool reached = std::none_of(stages.begin(), stages.end(), [&](const Stage& stage) { return stage.name == latest; });
+  for (std::size_t i = 0; i < stages.size(); ++i) {
+    // A checkpoint of a later stage holds all that the earlier ones learned.
+    reached = reached || stages[i].name == latest;
+    if (reached) {
+      supernet->continue_paths(stages[i].done, stages[i].fresh);
+      if (!train_stage(stages[i])) return false;
+    }
+    steps_before += steps_per_epoch() * stages[i].recipe.epochs;
+  }
+  supernet->hold({});
   recalibrate(supernet.get(), batches);
   ModelData model = export_model(supernet.get(), batches);
   return finish_run({request, splits, *float_network, *supernet, identity, std::move(model)});

@@ -33,13 +33,19 @@ std::size_t CascadeCurve::count_at(double relative) const {
   return static_cast<std::size_t>(std::floor(share * static_cast<double>(order_.size()) + 1e-9));
 }
 
-Cascade CascadeCurve::at_cost(double relative) const {
-  const std::size_t count = count_at(relative);
+Cascade CascadeCurve::at_count(std::size_t count) const {
   const double n = static_cast<double>(order_.size());
   Cascade result{first_, second_, count < order_.size() ? confidence_[count] : 2.0, 0, 0};
   result.relative = first_cost_ + second_cost_ * static_cast<double>(count) / n;
   result.accuracy = (base_ + gain_[count]) / n;
   return result;
+}
+
+Cascade CascadeCurve::at_cost(double relative) const { return at_count(count_at(relative)); }
+
+Cascade CascadeCurve::at_threshold(double threshold) const {
+  const auto below = std::lower_bound(confidence_.begin(), confidence_.end(), static_cast<float>(threshold));
+  return at_count(static_cast<std::size_t>(below - confidence_.begin()));
 }
 
 std::vector<std::uint8_t> CascadeCurve::correct_at(double relative) const {

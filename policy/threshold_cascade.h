@@ -21,6 +21,8 @@ class CascadeCurve {
   CascadeCurve(const OutcomeTable& table, const std::vector<float>& temperatures, const AnchorCosts& costs, int first, int second);
   /// The cascade whose mean cost is nearest to `relative` from below (at least the first look alone, at most always both).
   Cascade at_cost(double relative) const;
+  /// The cascade with a threshold that was chosen elsewhere.
+  Cascade at_threshold(double threshold) const;
   /// Whether each picture is right under at_cost(relative), [N].
   std::vector<std::uint8_t> correct_at(double relative) const;
   int first() const { return first_; }
@@ -28,6 +30,7 @@ class CascadeCurve {
 
  private:
   std::size_t count_at(double relative) const;
+  Cascade at_count(std::size_t count) const;
   int first_, second_;
   double first_cost_, second_cost_;
   std::vector<std::size_t> order_;              ///< least sure first

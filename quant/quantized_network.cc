@@ -212,11 +212,4 @@ NamedTensors QuantizedNetwork::buffers() const {
   return list;
 }
 
-void QuantizedNetwork::constrain() {
-  torch::NoGradGuard guard;
-  stem_.gamma.clamp_min_(1e-3);
-  for (Path& path : paths_)
-    for (std::size_t l = 1; l < path.layers.size(); ++l) path.layers[l].gamma.clamp_min_(1e-3);
-}
-
 }  // namespace bitpilot

@@ -59,8 +59,15 @@ class QuantizedNetwork {
   /// Everything that the optimiser moves / everything else that a checkpoint must hold.
   NamedTensors parameters() const;
   NamedTensors buffers() const;
-  /// Keeps normalisation scales positive (their sign could not be folded into shared weights).  Call after every optimiser step.
+  /// Keeps normalisation scales positive (their sign could not be folded into shared weights) and everything held where it must stay.
+  /// Call after every optimiser step.
   void constrain();
+  /// From now on whatever the held paths compute stays as it is, to the bit: their weight codes, the steps of the filters that they run
+  /// and the stem in front of them.  Wider codes may still move inside the narrow code that they round to, and weights that no held path
+  /// reads are free.  Depends on the network's present state alone; replaces earlier holds; empty = nothing is held.
+  void hold(const std::vector<int>& paths);
+  /// Paths in `fresh` take over the normalisation of a trained path with the same filters, where there is one.
+  void continue_paths(const std::vector<int>& trained, const std::vector<int>& fresh);
 
   /// Takes weights and normalisations of a trained float network of the same graph, orders filters by importance inside each width
   /// group, and starts every step size by search on the float network's values over `src` [N, C, H, W].
@@ -83,6 +90,12 @@ class QuantizedNetwork {
     std::vector<PathLayer> layers;
     std::vector<ValueQuantizer> quantizers;
     std::vector<int> quantizer_of;  ///< [layer]: which quantizer's output the layer reads
+  };
+
+  struct Hold {
+    torch::Tensor lowest, highest;  ///< of the latent weight, as the weight
+    torch::Tensor step;             ///< [O] logarithm
+    std::int64_t rows = 0;          ///< filters whose step is held
   };
 
   // One pass in progress: what each fused step has produced.
@@ -108,6 +121,8 @@ class QuantizedNetwork {
   std::vector<LayerParameters> layers_;
   PathLayer stem_;
   std::vector<Path> paths_;
+  std::vector<Hold> holds_;  ///< [layer], empty while nothing is held
+  torch::Tensor held_stem_gamma_, held_stem_beta_;
   ValueHook hook_;
 };
 

@@ -131,6 +131,8 @@ TrainingLoop::TrainingLoop(QuantizedNetwork* network, QuantizedNetwork* teacher,
     impl_->first_moment.push_back(torch::zeros_like(tensor.detach()).contiguous());
     impl_->second_moment.push_back(torch::zeros_like(tensor.detach()).contiguous());
   }
+  if (impl_->options.paths.empty())
+    for (std::size_t p = 0; p < network->paths().size(); ++p) impl_->options.paths.push_back(static_cast<int>(p));
   impl_->split_parameters();
 }
 
@@ -138,7 +140,8 @@ TrainingLoop::~TrainingLoop() = default;
 
 std::vector<double> TrainingLoop::step(const TrainingBatch& batch, const TrainingBatch& next) {
   Impl& self = *impl_;
-  const int paths = static_cast<int>(self.network->paths().size()), jobs = paths + self.options.random_paths;
+  const std::vector<int>& trained = self.options.paths;
+  const int paths = static_cast<int>(trained.size()), jobs = paths + self.options.random_paths;
   Tensor soft;
   if (self.teacher) soft = self.prepared_for.is_same(batch.src) ? self.prepared : self.teach(batch.src);
   const ForwardMode mode;
@@ -149,14 +152,14 @@ std::vector<double> TrainingLoop::step(const TrainingBatch& batch, const Trainin
   Tensor target = self.targets(batch, soft);
   for (int j = 0; j < jobs; ++j) leaves[j] = stem.detach().requires_grad_(true);
   if (self.options.in_place) {
-    // The first path answers to the labels; its own distribution teaches the others.
-    scores[0] = self.network->forward(0, leaves[0], mode);
+    // The first trained path answers to the labels; its own distribution teaches the others.
+    scores[0] = self.network->forward(trained[0], leaves[0], mode);
     target = self.targets(batch, torch::softmax(scores[0].detach(), 1));
   }
   auto path_job = [&](int j) {
     if (!scores[j].defined()) {
       if (j < paths) {
-        scores[j] = self.network->forward(j, leaves[j], mode);
+        scores[j] = self.network->forward(trained[j], leaves[j], mode);
       } else {
         const std::uint64_t index = static_cast<std::uint64_t>(self.steps) * self.options.random_paths + (j - paths);
         scores[j] = self.network->forward_config(
@@ -167,7 +170,7 @@ std::vector<double> TrainingLoop::step(const TrainingBatch& batch, const Trainin
     losses[j] = loss.item<double>();
     if (j < static_cast<int>(self.options.path_weights.size())) loss = loss * self.options.path_weights[j];
     torch::autograd::variable_list inputs{leaves[j]};
-    for (const std::size_t i : j < paths ? self.used_by[j] : self.all_but_stem) inputs.push_back(self.parameters[i]);
+    for (const std::size_t i : j < paths ? self.used_by[trained[j]] : self.all_but_stem) inputs.push_back(self.parameters[i]);
     gradients[j] = torch::autograd::grad({loss}, inputs, {}, /*retain_graph=*/false, /*create_graph=*/false, /*allow_unused=*/true);
     scores[j] = Tensor();
   };
@@ -182,7 +185,7 @@ std::vector<double> TrainingLoop::step(const TrainingBatch& batch, const Trainin
   for (int j = 0; j < jobs; ++j)
     if (!std::isfinite(losses[j]))
       throw Error(ExitCode::kBug, "the loss is not finite",
-                  "step " + std::to_string(self.steps) + ", path " + (j < paths ? self.network->paths()[j].name : "random"),
+                  "step " + std::to_string(self.steps) + ", path " + (j < paths ? self.network->paths()[trained[j]].name : "random"),
                   "lower the learning rate; the last checkpoint is good");
   std::vector<Tensor> total(self.parameters.size());
   auto add = [&](std::size_t i, const Tensor& g) {
@@ -192,7 +195,7 @@ std::vector<double> TrainingLoop::step(const TrainingBatch& batch, const Trainin
   };
   Tensor stem_grad;
   for (int j = 0; j < jobs; ++j) {
-    const std::vector<std::size_t>& indices = j < paths ? self.used_by[j] : self.all_but_stem;
+    const std::vector<std::size_t>& indices = j < paths ? self.used_by[trained[j]] : self.all_but_stem;
     for (std::size_t k = 0; k < indices.size(); ++k) add(indices[k], gradients[j][k + 1]);
     if (!gradients[j][0].defined()) continue;
     stem_grad = stem_grad.defined() ? stem_grad.add_(gradients[j][0]) : gradients[j][0].clone();

@@ -16,10 +16,11 @@ struct TrainingOptions {
   double learning_rate = 1.5e-3;  ///< peak of the one-cycle schedule (Adam)
   double warmup = 0.1;            ///< share of the steps that the rate rises in
   double label_share = 0.5;       ///< of the target; the rest is the teacher's distribution (temperature 1)
-  bool in_place = false;          ///< true: the supernet's first path is the teacher of the others (in-place distillation)
+  std::vector<int> paths;         ///< indices of the paths that are trained; empty = all
+  bool in_place = false;          ///< true: the first of them is the teacher of the others (in-place distillation)
   int random_paths = 0;           ///< free configurations drawn a step, beside the named paths
   int threads = 2;                ///< paths that run at once; the result does not depend on it
-  std::vector<double> path_weights;  ///< of the losses, one a path; empty = 1
+  std::vector<double> path_weights;  ///< of the losses, one a trained path; empty = 1
   std::uint64_t seed = 0;
 };
 
@@ -34,8 +35,8 @@ class TrainingLoop {
   /// `teacher`: float network whose class scores are soft targets, may be nullptr.
   TrainingLoop(QuantizedNetwork* network, QuantizedNetwork* teacher, std::int64_t total_steps, TrainingOptions options);
   ~TrainingLoop();
-  /// One optimiser step on `batch`.  `next` (may be empty) lets a free thread prepare the teacher's scores.  Returns each path's mean
-  /// loss.  Throws Error(kBug) naming the path if a loss is not finite; nothing has been changed then.
+  /// One optimiser step on `batch`.  `next` (may be empty) lets a free thread prepare the teacher's scores.  Returns each trained path's
+  /// mean loss.  Throws Error(kBug) naming the path if a loss is not finite; nothing has been changed then.
   std::vector<double> step(const TrainingBatch& batch, const TrainingBatch& next);
   std::int64_t steps_done() const;
   /// Optimiser moments and the step count, as tensors that a checkpoint stores and restores in place.

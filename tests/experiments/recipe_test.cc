@@ -74,7 +74,7 @@ TEST_CASE("experiments/recipe: settings override fields, unknown ones name the n
   apply_setting(&recipe, "name=other");
   apply_setting(&recipe, R"(paths=[{"name":"u2","weight":2}])");
   const Recipe read = recipe_from_json(recipe, "recipe");
-  CHECK(read.supernet.epochs == 7);
+  CHECK(read.supernet.at(0).epochs == 7);
   CHECK(read.name == "other");
   CHECK(read.paths.at(0).weight == 2);
   for (const char* wrong : {"supernet.epoch=1", "=3", "novalue"}) {
@@ -104,4 +104,28 @@ TEST_CASE("experiments/recipe: a path by layers names every adaptive layer once"
   recipe["paths"][0]["layers"].erase(0);
   const Recipe short_one = recipe_from_json(recipe, "recipe");
   CHECK_THROWS_AS(make_paths(short_one, network, space), Error);
+}
+
+TEST_CASE("experiments/recipe: a supernet in stages") {
+  json recipe = minimal();
+  recipe["paths"] = json::parse(R"([{"name":"u4","weight":4},{"name":"u2","weight":2}])");
+  recipe["safe_anchor"] = "u4";
+  recipe["supernet"] = json::parse(R"([{"epochs":3,"paths":["u2"]},{"epochs":2,"paths":["u4"]}])");
+  apply_setting(&recipe, "supernet.1.epochs=5");
+  const Recipe read = recipe_from_json(recipe, "recipe");
+  REQUIRE(read.supernet.size() == 2);
+  CHECK(read.supernet[0].epochs == 3);
+  CHECK(read.supernet[1].epochs == 5);
+  CHECK((read.supernet[1].paths == std::vector<std::string>{"u4"}));
+  CHECK((recipe_to_json(recipe_from_json(recipe_to_json(read), "again")) == recipe_to_json(read)));
+
+  json wrong = recipe;
+  wrong["supernet"][1]["paths"] = json::array({"u5"});
+  CHECK(message_of(wrong).find("u5") != std::string::npos);
+  wrong = recipe;
+  wrong["supernet"].erase(1);
+  CHECK(message_of(wrong).find("no stage trains the path \"u4\"") != std::string::npos);
+  wrong["supernet"] = json::array();
+  CHECK(message_of(wrong).find("1 to 8 stages") != std::string::npos);
+  CHECK_THROWS_AS(apply_setting(&recipe, "supernet.epochs=4"), Error);
 }

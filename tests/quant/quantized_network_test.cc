@@ -32,8 +32,10 @@ TrainingBatch toy_batch(int count, int classes) {
   return batch;
 }
 
-std::vector<double> train(QuantizedNetwork* network, QuantizedNetwork* teacher, int steps, int threads, int random_paths = 0) {
+std::vector<double> train(QuantizedNetwork* network, QuantizedNetwork* teacher, int steps, int threads, int random_paths = 0,
+                          std::vector<int> paths = {}) {
   TrainingOptions options;
+  options.paths = std::move(paths);
   options.threads = threads;
   options.learning_rate = 3e-3;
   options.random_paths = random_paths;
@@ -179,4 +181,54 @@ TEST_CASE("quant/fractional_forward: whole bits give the path itself, a fraction
   }
   // Nothing of the network is trained by the policy's gradient.
   for (const auto& [name, tensor] : nets.supernet.parameters()) CHECK_FALSE(tensor.grad().defined());
+}
+
+TEST_CASE("quant/quantized_network: a held path gives the same scores to the bit while wider codes and free filters learn") {
+  Nets nets;
+  train(&nets.float_network, nullptr, 30, 1);
+  nets.supernet.start_from(nets.float_network, toy_batch(40, 5).src);
+  const Tensor src = toy_batch(16, 5).src;
+  const ForwardMode batch{/*batch_statistics=*/true, /*momentum=*/0};
+  const auto scores = [&](int path) { return nets.supernet.forward(path, nets.supernet.stem(src, batch), batch).detach(); };
+  const int full8 = 0, u2 = 1, half8 = 2;
+
+  SUBCASE("2 bits held, 8 bits trained") {
+    train(&nets.supernet, &nets.float_network, 10, 1, 0, {u2});
+    const Tensor held = scores(u2), free = scores(full8);
+    nets.supernet.hold({u2});
+    CHECK(torch::equal(held, scores(u2)));
+    const double before = train(&nets.supernet, &nets.float_network, 1, 1, 0, {full8})[0];
+    const double after = train(&nets.supernet, &nets.float_network, 30, 2, 0, {full8, half8})[0];
+    CHECK(after < before);
+    CHECK(torch::equal(held, scores(u2)));
+    CHECK_FALSE(torch::equal(free, scores(full8)));
+    nets.supernet.hold({});
+    train(&nets.supernet, &nets.float_network, 10, 1, 0, {full8});
+    CHECK_FALSE(torch::equal(held, scores(u2)));
+  }
+  SUBCASE("half the filters held, all of them trained at 2 bits") {
+    train(&nets.supernet, &nets.float_network, 10, 1, 0, {half8});
+    const Tensor held = scores(half8), free = scores(u2);
+    nets.supernet.hold({half8});
+    train(&nets.supernet, &nets.float_network, 20, 2, 0, {u2});
+    CHECK(torch::equal(held, scores(half8)));
+    CHECK_FALSE(torch::equal(free, scores(u2)));
+  }
+}
+
+TEST_CASE("quant/quantized_network: a new path takes over the normalisation of a trained one with the same filters") {
+  Nets nets;
+  nets.supernet.start_from(nets.float_network, toy_batch(40, 5).src);
+  train(&nets.supernet, &nets.float_network, 5, 1, 0, {1});
+  const auto named = [&](const std::string& name) {
+    for (const auto& [key, tensor] : nets.supernet.parameters())
+      if (key == name) return tensor.detach().clone();
+    return Tensor();
+  };
+  const Tensor half = named("path.half8.block1.conv1.gamma");
+  REQUIRE(half.defined());
+  REQUIRE_FALSE(torch::equal(named("path.full8.block1.conv1.gamma"), named("path.u2.block1.conv1.gamma")));
+  nets.supernet.continue_paths({1}, {0, 2});
+  CHECK(torch::equal(named("path.full8.block1.conv1.gamma"), named("path.u2.block1.conv1.gamma")));
+  CHECK(torch::equal(named("path.half8.block1.conv1.gamma"), half));
 }

@@ -1,0 +1,132 @@
+#include "experiments/commands/compare.h"
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "data/codecs/decode.h"
+#include "experiments/comparison.h"
+#include "experiments/recipe.h"
+#include "experiments/training_data.h"
+#include "runtime/commands/options.h"
+#include "runtime/core/error.h"
+#include "runtime/core/files.h"
+#include "runtime/core/json.h"
+
+namespace bitpilot {
+namespace {
+
+using nlohmann::json;
+
+constexpr EvaluationSet kSets[] = {EvaluationSet::kSeen, EvaluationSet::kHeldOut, EvaluationSet::kClean};
+
+std::shared_ptr<const Model> model_of(const std::string& run) { return Model::load(run + "/model.safetensors"); }
+
+Recipe recipe_of(const std::string& run) {
+  const std::string path = run + "/recipe.json";
+  const json identity = parse_json(read_file(path), path);
+  if (!identity.is_object() || !identity.contains("recipe")) throw Error(ExitCode::kData, "this is no run", path, "give a folder that `bitpilot train` wrote");
+  return recipe_from_json(identity["recipe"], path);
+}
+
+OutcomeTable judged(const std::shared_ptr<const Model>& model, const std::vector<Sample>& samples, int threads) {
+  return roll_out(model, samples.size(), [&](std::size_t i) { return samples[i]; }, threads);
+}
+
+/// FIRST>SECOND:MBOPS,MBOPS…
+ComparisonRequest::Pair pair_of(const std::string& text) {
+  const auto fail = [&]() -> Error {
+    return Error(ExitCode::kUsage, "\"" + text + "\" is no cascade", "--cascade", "write FIRST>SECOND:MBOPS[,MBOPS…], as half8>full8:300,350");
+  };
+  const std::size_t arrow = text.find('>'), colon = text.find(':');
+  if (arrow == std::string::npos || colon == std::string::npos || colon < arrow) throw fail();
+  ComparisonRequest::Pair pair{text.substr(0, arrow), text.substr(arrow + 1, colon - arrow - 1), {}};
+  for (std::size_t at = colon + 1; at <= text.size();) {
+    const std::size_t comma = std::min(text.find(',', at), text.size());
+    char* end = nullptr;
+    const std::string number = text.substr(at, comma - at);
+    const double value = std::strtod(number.c_str(), &end);
+    if (number.empty() || *end != '\0' || !(value > 0)) throw fail();
+    pair.bops.push_back(value * 1e6);
+    at = comma + 1;
+  }
+  return pair;
+}
+
+}  // namespace
+
+int run_compare(const std::vector<std::string>& args) {
+  std::string run, json_file;
+  std::vector<std::string> rival_runs, cascades, budgets;
+  std::int64_t threads = 2;
+  Options options("compare", "judge a run against networks trained alone, picture by picture");
+  options.text("run", "DIR", run, "run folder of the shared network").required();
+  options.list("rival", "DIR", rival_runs, "run folder of networks trained alone; all its anchors count (repeatable)");
+  options.list("bops", "MBOPS", budgets, "mean cost at which the policy is compared (repeatable)");
+  options.list("cascade", "A>B:MBOPS,…", cascades, "pair of anchors and the mean costs at which it is compared (repeatable)");
+  options.integer("threads", "N", threads, 1, 256, "threads; the result does not depend on it");
+  options.text("json", "FILE", json_file, "where the comparison goes; - for stdout").required();
+  if (!options.parse(args)) return 0;
+
+  ComparisonRequest request;
+  for (const std::string& text : cascades) request.pairs.push_back(pair_of(text));
+  for (const std::string& text : budgets) {
+    char* end = nullptr;
+    request.bops.push_back(std::strtod(text.c_str(), &end) * 1e6);
+    if (*end != '\0' || !(request.bops.back() > 0)) throw Error(ExitCode::kUsage, "\"" + text + "\" is no cost", "--bops", "give mega bit operations, as 60");
+  }
+  const Recipe recipe = recipe_of(run);
+  const DataSplits splits = open_splits(recipe.data, decode_file);
+  const auto model = model_of(run);
+  const ModelData& data = model->data();
+  LoaderOptions loading;
+  loading.seed = recipe.seed;
+  loading.purpose = "validation";
+  loading.shuffle = loading.augment = false;
+  const OutcomeTable validation =
+      roll_out(model, splits.validation->size() * static_cast<std::size_t>(recipe.policy.draws),
+               mixed_samples(splits.validation, standard_mixture(), data, loading), static_cast<int>(threads));
+
+  std::vector<std::shared_ptr<const Model>> alone;
+  std::vector<Rival> rivals;
+  for (const std::string& folder : rival_runs) {
+    alone.push_back(model_of(folder));
+    const ModelData& other = alone.back()->data();
+    if (other.network.input_shape() != data.network.input_shape() || other.labels != data.labels)
+      throw Error(ExitCode::kData, "the rival sees other pictures or classes", folder, "compare runs on the same data set");
+    const CostTable bops = bops_table(other.network, other.space);
+    for (const Anchor& anchor : other.anchors)
+      rivals.push_back({recipe_of(folder).name + "/" + anchor.name + (other.network == data.network ? "" : " of " + other.network.name),
+                        anchor.config, bops.cost(anchor.config), {}});
+  }
+  std::vector<OutcomeTable> tables;
+  ComparedModel compared{&data, &validation, {}, {}};
+  for (const EvaluationSet which : kSets) {
+    const std::vector<Sample> samples =
+        evaluation_samples(*splits.test, which, standard_mixture(), data.network.input_shape(), data.preprocessing.stretch);
+    tables.push_back(judged(model, samples, static_cast<int>(threads)));
+    compared.sets.push_back(evaluation_set_name(which));
+    std::size_t at = 0;
+    for (const auto& other : alone) {
+      const OutcomeTable table = judged(other, samples, static_cast<int>(threads));
+      for (std::size_t k = 0; k < table.anchors; ++k, ++at) {
+        std::vector<std::uint8_t> correct(table.size());
+        for (std::size_t i = 0; i < table.size(); ++i) correct[i] = table.correct(i, k);
+        rivals[at].correct.push_back(std::move(correct));
+      }
+    }
+  }
+  for (const OutcomeTable& table : tables) compared.tables.push_back(&table);
+  json result = compare(compared, rivals, request);
+  result["rivals"] = json::array();
+  for (const Rival& rival : rivals) {
+    json entry{{"name", rival.name}, {"bops", rival.bops}};
+    for (std::size_t s = 0; s < compared.sets.size(); ++s)
+      entry[compared.sets[s]] = static_cast<double>(std::count(rival.correct[s].begin(), rival.correct[s].end(), 1)) / static_cast<double>(rival.correct[s].size());
+    result["rivals"].push_back(std::move(entry));
+  }
+  if (json_file == "-") std::cout << result.dump(2) << "\n";
+  else write_file_atomically(json_file, result.dump(2) + "\n");
+  return 0;
+}
+
+}  // namespace bitpilot

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "env/outcomes.h"
+
+namespace bitpilot {
+
+/// A fixed network that a policy is compared with: one anchor of a model trained alone, judged on the same pictures.
+struct Rival {
+  std::string name;
+  BitConfig config;
+  double bops = 0;                                 ///< of one picture
+  std::vector<std::vector<std::uint8_t>> correct;  ///< [set][N]
+};
+
+/// A model with what it does on the pictures of every evaluation set.
+struct ComparedModel {
+  const ModelData* data = nullptr;
+  const OutcomeTable* validation = nullptr;
+  std::vector<std::string> sets;          ///< names
+  std::vector<const OutcomeTable*> tables;  ///< [set]
+};
+
+/// The evidence against networks trained alone (design 9).  `seed`, `resamples`: of the paired bootstrap over pictures.
+///   shared    every anchor minus the rival of the same configuration, on every set
+///   policy    the policy at each of `bops` (lambda chosen on validation), minus the hull of the model's anchors and minus the hull of those
+///             and the rivals, both read at the cost that the policy really had on that set
+///   cascades  first look > second look for each named pair at each wanted cost (threshold chosen on validation): minus the second look
+///             alone, minus the mix of the two, and minus the hull of the rivals that run at the pair's own bits
+struct ComparisonRequest {
+  std::vector<double> bops;
+  struct Pair {
+    std::string first, second;
+    std::vector<double> bops;
+  };
+  std::vector<Pair> pairs;
+  std::uint64_t seed = 0;
+  int resamples = 1000;
+};
+/// Throws Error(kUsage) on a pair that names no anchor.
+nlohmann::json compare(const ComparedModel& model, const std::vector<Rival>& rivals, const ComparisonRequest& request);
+
+}  // namespace bitpilot
