@@ -97,7 +97,7 @@ class Comparison {
         if (same_bits(rival.config, model_.data->anchors[static_cast<std::size_t>(second)].config)) alike.push_back(rival);
       for (const double wanted : pair.bops) {
         const double threshold = validation.at_cost(wanted / bops_.reference()).threshold;
-        json row{{"first", pair.first}, {"second", pair.second}, {"wanted_bops", wanted}, {"threshold", threshold}};
+        json row{{"first", pair.first}, {"second", pair.second}, {"wanted_bops", wanted}};
         for (std::size_t s = 0; s < model_.sets.size(); ++s) row[model_.sets[s]] = cascade(s, first, second, threshold, alike);
         rows.push_back(std::move(row));
       }
@@ -115,7 +115,7 @@ class Comparison {
     Statics two;
     for (const std::size_t k : {k1, k2}) two.add(model_.data->anchors[k].name, costs_.first[k] * bops_.reference(), right_[s][k]);
     const Correct& last = right_[s][k2];
-    json entry{{"bops", spent}, {"of_second", spent / two.bops[1]}, {"second_looks", (at.relative - costs_.first[k1]) / costs_.second[k2]},
+    json entry{{"bops", spent}, {"of_second", spent / two.bops[1]}, {"threshold", threshold}, {"second_looks", (at.relative - costs_.first[k1]) / costs_.second[k2]},
                {"accuracy", mean_of(ours)}, {"minus_second", interval(s, ours, {last.begin(), last.end()})},
                {"own_mix", against(s, ours, spent, two)}};
     if (!alike.empty()) entry["rivals"] = against(s, ours, spent, statics(s, false, &alike));

@@ -1,16 +1,19 @@
 #include "experiments/commands/compare.h"
 
+#include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "data/codecs/decode.h"
 #include "experiments/comparison.h"
+#include "experiments/look_times.h"
 #include "experiments/recipe.h"
 #include "experiments/training_data.h"
 #include "runtime/commands/options.h"
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
 #include "runtime/core/json.h"
+#include "runtime/fixed_math.h"
 
 namespace bitpilot {
 namespace {
@@ -50,6 +53,43 @@ ComparisonRequest::Pair pair_of(const std::string& text) {
     at = comma + 1;
   }
   return pair;
+}
+
+/// Probability of the class that an anchor predicts.
+float confidence(const OutcomeTable& table, std::size_t sample, std::size_t anchor, float temperature) {
+  std::vector<float> probabilities;
+  fixed_math::softmax(table.scores_of(sample, anchor), temperature, probabilities);
+  return *std::max_element(probabilities.begin(), probabilities.end());
+}
+
+/// Adds measured milliseconds on the first set's pictures to every row; the rows of a rival are its fixed configuration.
+void add_times(json* result, const std::shared_ptr<const Model>& model, const std::vector<std::shared_ptr<const Model>>& alone,
+               const std::vector<Sample>& samples, const OutcomeTable& table, const std::string& set) {
+  const ModelData& data = model->data();
+  const auto anchor_of = [&](const std::string& name) {
+    return static_cast<int>(std::find_if(data.anchors.begin(), data.anchors.end(), [&](const Anchor& a) { return a.name == name; }) - data.anchors.begin());
+  };
+  std::vector<TimedRule> rules;
+  std::vector<json*> rows;
+  const auto add = [&](TimedRule rule, json& row) {
+    rules.push_back(std::move(rule));
+    rows.push_back(&row);
+  };
+  json& own = (*result)["anchors"];
+  for (std::size_t k = 0; k < data.anchors.size(); ++k) add({model, static_cast<int>(k), 0, -1, {}}, own[data.anchors[k].name]);
+  for (json& row : (*result)["policy"]) add({model, -1, row["lambda"], -1, {}}, row);
+  for (json& row : (*result)["cascades"]) {
+    TimedRule rule{model, anchor_of(row["first"]), 0, anchor_of(row["second"]), std::vector<std::uint8_t>(table.size())};
+    const double threshold = row[set]["threshold"];
+    for (std::size_t i = 0; i < table.size(); ++i)
+      rule.go[i] = confidence(table, i, static_cast<std::size_t>(rule.anchor), data.anchors[static_cast<std::size_t>(rule.anchor)].temperature) < threshold;
+    add(std::move(rule), row);
+  }
+  std::size_t at = 0;
+  for (const auto& other : alone)
+    for (std::size_t k = 0; k < other->data().anchors.size(); ++k) add({other, static_cast<int>(k), 0, -1, {}}, (*result)["rivals"][at++]);
+  const std::vector<double> times = look_times(rules, samples);
+  for (std::size_t r = 0; r < rows.size(); ++r) (*rows[r])["ms"] = times[r];
 }
 
 }  // namespace
@@ -99,9 +139,10 @@ int run_compare(const std::vector<std::string>& args) {
                         anchor.config, bops.cost(anchor.config), {}});
   }
   std::vector<OutcomeTable> tables;
+  std::vector<Sample> timed;
   ComparedModel compared{&data, &validation, {}, {}};
   for (const EvaluationSet which : kSets) {
-    const std::vector<Sample> samples =
+    std::vector<Sample> samples =
         evaluation_samples(*splits.test, which, standard_mixture(), data.network.input_shape(), data.preprocessing.stretch);
     tables.push_back(judged(model, samples, static_cast<int>(threads)));
     compared.sets.push_back(evaluation_set_name(which));
@@ -114,6 +155,7 @@ int run_compare(const std::vector<std::string>& args) {
         rivals[at].correct.push_back(std::move(correct));
       }
     }
+    if (timed.empty()) timed = std::move(samples);
   }
   for (const OutcomeTable& table : tables) compared.tables.push_back(&table);
   json result = compare(compared, rivals, request);
@@ -124,6 +166,7 @@ int run_compare(const std::vector<std::string>& args) {
       entry[compared.sets[s]] = static_cast<double>(std::count(rival.correct[s].begin(), rival.correct[s].end(), 1)) / static_cast<double>(rival.correct[s].size());
     result["rivals"].push_back(std::move(entry));
   }
+  add_times(&result, model, alone, timed, tables.front(), compared.sets.front());
   if (json_file == "-") std::cout << result.dump(2) << "\n";
   else write_file_atomically(json_file, result.dump(2) + "\n");
   return 0;

@@ -1,0 +1,82 @@
+#include "experiments/comparison.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "runtime/core/error.h"
+#include "runtime/fixed_math.h"
+#include "tests/policy/synthetic_outcomes.h"
+
+using namespace bitpilot;
+using bitpilot::testing::synthetic_model;
+using bitpilot::testing::synthetic_outcomes;
+using nlohmann::json;
+
+namespace {
+
+struct Fixture {
+  ModelData model = synthetic_model();
+  OutcomeTable validation = synthetic_outcomes(model, 1500, {.seed = 1}), test = synthetic_outcomes(model, 1200, {.seed = 2});
+  CostTable bops = bops_table(model.network, model.space);
+  ComparedModel compared{&model, &validation, {"seen"}, {&test}};
+
+  std::vector<std::uint8_t> right(std::size_t anchor) const {
+    std::vector<std::uint8_t> result(test.size());
+    for (std::size_t i = 0; i < test.size(); ++i) result[i] = test.correct(i, anchor);
+    return result;
+  }
+  Rival rival(std::size_t anchor, std::vector<std::uint8_t> correct) const {
+    return {"alone", model.anchors[anchor].config, bops.cost(model.anchors[anchor].config), {std::move(correct)}};
+  }
+};
+
+double mean(const std::vector<std::uint8_t>& values) {
+  return static_cast<double>(std::count(values.begin(), values.end(), 1)) / static_cast<double>(values.size());
+}
+
+}  // namespace
+
+TEST_CASE("experiments/comparison: an anchor against a network of its own configuration, picture by picture") {
+  const Fixture f;
+  const json same = compare(f.compared, {f.rival(1, f.right(1))}, {})["shared"];
+  REQUIRE(same.size() == 1);
+  const json& entry = same[f.model.anchors[1].name]["seen"];
+  CHECK(entry["difference"]["ci95"][0] == 0.0);
+  CHECK(entry["difference"]["ci95"][1] == 0.0);
+  std::vector<std::uint8_t> better = f.right(1);
+  for (std::size_t i = 0; i < better.size(); i += 2) better[i] = 1;
+  const json worse = compare(f.compared, {f.rival(1, better)}, {})["shared"][f.model.anchors[1].name]["seen"];
+  CHECK(worse["difference"]["mean"].get<double>() == doctest::Approx(mean(f.right(1)) - mean(better)));
+  CHECK(worse["difference"]["ci95"][1] < 0.0);
+}
+
+TEST_CASE("experiments/comparison: a cascade keeps the threshold of validation and is billed for both looks") {
+  const Fixture f;
+  const AnchorCosts costs = anchor_costs(f.model, f.bops);
+  const double wanted = (costs.first[0] + 0.3 * costs.second[1]) * f.bops.reference();
+  ComparisonRequest request;
+  request.pairs = {{f.model.anchors[0].name, f.model.anchors[1].name, {wanted}}};
+  std::vector<std::uint8_t> none(f.test.size(), 0);
+  const json row = compare(f.compared, {f.rival(1, none), f.rival(2, f.right(2))}, request)["cascades"][0]["seen"];
+  const double threshold = row["threshold"];
+  std::size_t looked_again = 0, correct = 0;
+  for (std::size_t i = 0; i < f.test.size(); ++i) {
+    std::vector<float> probabilities;
+    fixed_math::softmax(f.test.scores_of(i, 0), f.model.anchors[0].temperature, probabilities);
+    const bool again = *std::max_element(probabilities.begin(), probabilities.end()) < threshold;
+    looked_again += again;
+    correct += f.test.correct(i, again ? 1 : 0);
+  }
+  const double n = static_cast<double>(f.test.size()), share = static_cast<double>(looked_again) / n;
+  CHECK(share == doctest::Approx(0.3).epsilon(0.25));
+  CHECK(row["second_looks"].get<double>() == doctest::Approx(share));
+  CHECK(row["accuracy"].get<double>() == doctest::Approx(static_cast<double>(correct) / n));
+  CHECK(row["bops"].get<double>() == doctest::Approx((costs.first[0] + share * costs.second[1]) * f.bops.reference()));
+  CHECK(row["minus_second"]["mean"].get<double>() == doctest::Approx(static_cast<double>(correct) / n - mean(f.right(1))));
+  // Rivals of other bit-widths stay out: only the one that is never right is at the pair's own bits.
+  CHECK(row["rivals"]["accuracy"] == 0.0);
+  CHECK(row["rivals"]["gain"]["mean"].get<double>() == doctest::Approx(static_cast<double>(correct) / n));
+  request.pairs[0].second = "u5";
+  CHECK_THROWS_AS(compare(f.compared, {}, request), Error);
+}
