@@ -10,6 +10,23 @@
 //                            widened() turns into 32 bits before they can overflow
 // Registers: FILTERS x VECTORS sums must fit beside VECTORS inputs and one weight.
 
+/// Turns values into codes: clamp(rne(f * scale) + zero_point, 0, highest).
+struct CodeLimits {
+  explicit CodeLimits(const CodeOutput& output)
+      : scale(splat_real(output.scale)),
+        lowest(splat_real(static_cast<float>(-output.zero_point))),
+        highest(splat_real(static_cast<float>(output.highest - output.zero_point))),
+        zero(splat(output.zero_point)) {}
+  Vec code(Real value) const {
+    return sum(to_int(at_most(at_least(multiply(value, scale), lowest), highest)), zero);
+  }
+  Real scale, lowest, highest;
+  Vec zero;
+};
+
+/// Products that 16-bit sums of a task can take before they could overflow.
+static inline int narrow_steps(const ConvTask& task) { return 32767 / (2 * task.code_bound * task.weight_bound); }
+
 /// f of four filters (one quad of the result) at one vector of positions -> one code per output.
 template <bool ADD>
 static inline void store_quad(const ConvTask& task, int filter, int position, Vec s0, Vec s1, Vec s2, Vec s3) {
@@ -30,14 +47,8 @@ static inline void store_quad(const ConvTask& task, int filter, int position, Ve
   }
   for (int o = 0; o < task.output_count; ++o) {
     const CodeOutput& output = task.outputs[o];
-    const Real scale = splat_real(output.scale);
-    const Real lowest = splat_real(static_cast<float>(-output.zero_point));
-    const Real highest = splat_real(static_cast<float>(output.highest - output.zero_point));
-    const Vec zero = splat(output.zero_point);
-    const Vec c0 = sum(to_int(at_most(at_least(multiply(f0, scale), lowest), highest)), zero);
-    const Vec c1 = sum(to_int(at_most(at_least(multiply(f1, scale), lowest), highest)), zero);
-    const Vec c2 = sum(to_int(at_most(at_least(multiply(f2, scale), lowest), highest)), zero);
-    const Vec c3 = sum(to_int(at_most(at_least(multiply(f3, scale), lowest), highest)), zero);
+    const CodeLimits limits(output);
+    const Vec c0 = limits.code(f0), c1 = limits.code(f1), c2 = limits.code(f2), c3 = limits.code(f3);
     const Vec codes = merge(merge(c0, to_channel<1>(c1)), merge(to_channel<2>(c2), to_channel<3>(c3)));
     store_valid(output.dst + quad * output.plane + 4 * static_cast<std::size_t>(position), codes, task.valid, position);
   }
@@ -65,7 +76,7 @@ static inline void conv_tile(const ConvTask& task, int group, int first, int pos
     sums[f][v] = splat(Dot::kNarrow ? 0 : task.bias[filter + f]);
     if constexpr (Dot::kNarrow) store_all(wide + (f * VECTORS + v) * kLanes, splat(task.bias[filter + f]));
   }
-  const int steps = Dot::kNarrow ? 32767 / (2 * task.code_bound * task.weight_bound) : 0;
+  const int steps = Dot::kNarrow ? narrow_steps(task) : 0;
   int left = steps;
 
   const std::uint8_t* weights =
@@ -104,9 +115,9 @@ static inline void conv_tile(const ConvTask& task, int group, int first, int pos
 /// All positions of a run of filters: tiles of at most VECTORS vectors, the last ones balanced (4 = 2 + 2, not 3 + 1).
 template <class Dot, int FILTERS, int VECTORS, int GROUP, bool ADD>
 static void conv_filters(const ConvTask& task, int group, int first) {
-  int left = (task.positions + kLanes - 1) / kLanes;
+  int left = (task.positions - task.first_position + kLanes - 1) / kLanes;
   int tiles = (left + VECTORS - 1) / VECTORS;
-  for (int position = 0; left > 0; --tiles) {
+  for (int position = task.first_position; left > 0; --tiles) {
     const int now = (left + tiles - 1) / tiles;
     switch (now) {
       case 1:
@@ -129,10 +140,29 @@ static void conv_filters(const ConvTask& task, int group, int first) {
 
 template <class Dot, int FILTERS, int VECTORS, int GROUP>
 static void conv_groups(const ConvTask& task) {
-  for (int group = 0; group < task.groups; ++group)
+  for (int group = task.first_group; group < task.groups; ++group)
     for (int first = 0; first < GROUP; first += FILTERS)
       if (task.carry.src != nullptr)
         conv_filters<Dot, FILTERS, VECTORS, GROUP, true>(task, group, first);
       else
         conv_filters<Dot, FILTERS, VECTORS, GROUP, false>(task, group, first);
+}
+
+/// See Kernels::peak.
+template <class Dot>
+static std::int64_t peak_of(int rounds) {
+  constexpr int kSums = 12, kTimes = 16, kProducts = 4 * kLanes;
+  Vec sums[kSums];
+  BITPILOT_UNROLL for (int i = 0; i < kSums; ++i) sums[i] = splat(i);
+  Vec codes = splat(0x01020304), weight = splat(0x01010101);
+  for (int round = 0; round < rounds * kTimes; ++round) {
+    asm("" : "+x"(codes), "+x"(weight));
+    BITPILOT_UNROLL for (int i = 0; i < kSums; ++i) {
+      asm volatile("" : "+x"(codes));  // or one product would serve all sums
+      sums[i] = Dot::multiply_add(sums[i], codes, weight);
+    }
+  }
+  BITPILOT_UNROLL for (int i = 1; i < kSums; ++i) sums[0] = sum(sums[0], sums[i]);
+  asm volatile("" : : "x"(sums[0]));
+  return std::int64_t{rounds} * kTimes * kSums * kProducts;
 }
