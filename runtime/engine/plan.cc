@@ -157,7 +157,7 @@ void Planner::add_conv(Plan& plan, int step, const CodeOutput* outputs, int outp
   const int in = step == 0 && layout_.row_as_channels() ? window.window.rows : now.active_in;
   ConvTask task;
   const int out_grid = layout_.grid_of(fused.value_shape);
-  if (weights.packing.lanes == Packing::Lanes::kFilters) {
+  if (weights.packing.lanes != Packing::Lanes::kPixels) {
     task.src = origin(slot);
     task.src_plane = grid(slot).plane();
     task.taps = window.taps_in_place.data();

@@ -3,7 +3,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#include <utility>
+#include <algorithm>
 
 #define BITPILOT_UNROLL _Pragma("GCC unroll 16")
 #define BITPILOT_FENCE asm volatile("" ::: "memory")
@@ -41,18 +41,18 @@ inline Vec to_channel(Vec code) {
   return _mm256_slli_epi32(code, 8 * C);
 }
 
-inline Vec lanes(int bits) {
+using Lanes = Vec;
+inline Lanes lanes(int bits) {
   const Vec bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
   return _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(bits), bit), bit);
 }
-inline void store_valid(std::uint8_t* to, Vec codes, const std::uint8_t* valid, int position) {
-  _mm256_maskstore_epi32(reinterpret_cast<int*>(to), lanes(valid[position / 8]), codes);
+inline Lanes valid_lanes(const std::uint8_t* valid, int position) { return lanes(valid[position / 8]); }
+inline Lanes first_lanes(int count) { return lanes(count >= kLanes ? 255 : (1 << count) - 1); }
+inline void store_lanes(std::uint8_t* to, Vec codes, Lanes stored) {
+  _mm256_maskstore_epi32(reinterpret_cast<int*>(to), stored, codes);
 }
-inline Vec load_valid(const std::uint8_t* from, const std::uint8_t* valid, int position) {
-  return _mm256_maskload_epi32(reinterpret_cast<const int*>(from), lanes(valid[position / 8]));
-}
-inline void store_first(std::uint8_t* to, Vec pixels, int count) {
-  _mm256_maskstore_epi32(reinterpret_cast<int*>(to), lanes(count >= kLanes ? 255 : (1 << count) - 1), pixels);
+inline Vec load_lanes(const std::uint8_t* from, Lanes loaded) {
+  return _mm256_maskload_epi32(reinterpret_cast<const int*>(from), loaded);
 }
 inline Vec even_lanes(Vec a, Vec b) {
   const Real mixed = _mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), 0x88);
@@ -168,12 +168,16 @@ constexpr Packing kBytesByFilters{Packing::Format::kBytes, kLanes, Packing::Lane
 int packings(const ConvShape& shape, Packing (&legal)[kMaxPackings]) {
   const int bound = shape.highest > -shape.lowest ? shape.highest : -shape.lowest;
   const bool bytes = shape.lowest >= -128 && shape.highest <= 127 && 2 * bound * shape.code_bound <= 32767;
-  legal[0] = {bytes ? Packing::Format::kBytes : Packing::Format::kWords, 4, Packing::Lanes::kPixels};
-  if (!bytes || shape.depthwise || shape.stride > 2) return 1;
-  legal[1] = kBytesByFilters;
-  const bool filters_pay = shape.out % (2 * kLanes) == 0 && (shape.stride > 1 || shape.width <= 16);
-  if (filters_pay) std::swap(legal[0], legal[1]);
-  return 2;
+  const Packing by_pixels{bytes ? Packing::Format::kBytes : Packing::Format::kWords, 4, Packing::Lanes::kPixels};
+  int count = 0;
+  if (bytes && !shape.depthwise && shape.stride <= 2) {
+    legal[count++] = {Packing::Format::kBytes, kLanes, Packing::Lanes::kFilters};
+  }
+  legal[count++] = by_pixels;
+  if (shape.stride == 2) legal[count++] = {by_pixels.format, 4, Packing::Lanes::kRows};
+  // A depthwise layer has too little to compute to make up for a copy.
+  if (shape.stride == 2 && shape.depthwise) std::swap(legal[0], legal[1]);
+  return count;
 }
 
 void conv(const ConvTask& task) {
@@ -183,11 +187,11 @@ void conv(const ConvTask& task) {
   else if (task.packing.lanes == Packing::Lanes::kFilters)
     conv_by_filters<Bytes, 4>(task);
   else if (task.packing.format == Packing::Format::kWords)
-    conv_groups<Words, 4, 2, 4>(task);
+    conv_by_pixels<Words, 4, 2, 4>(task);
   else if (narrow)
-    conv_groups<NarrowBytes, 4, 2, 4>(task);
+    conv_by_pixels<NarrowBytes, 4, 2, 4>(task);
   else
-    conv_groups<Bytes, 4, 2, 4>(task);
+    conv_by_pixels<Bytes, 4, 2, 4>(task);
 }
 
 std::int64_t peak(int rounds) { return peak_of<NarrowBytes>(rounds); }

@@ -6,6 +6,7 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 
+#include <algorithm>
 #include <utility>
 
 #define BITPILOT_UNROLL _Pragma("GCC unroll 16")
@@ -44,18 +45,13 @@ inline Vec to_channel(Vec code) {
   return _mm512_slli_epi32(code, 8 * C);
 }
 
-inline __mmask16 lanes(const std::uint8_t* valid, int position) {
-  return static_cast<__mmask16>(valid[position / 8] | (valid[position / 8 + 1] << 8));
+using Lanes = __mmask16;
+inline Lanes valid_lanes(const std::uint8_t* valid, int position) {
+  return static_cast<Lanes>(valid[position / 8] | (valid[position / 8 + 1] << 8));
 }
-inline void store_valid(std::uint8_t* to, Vec codes, const std::uint8_t* valid, int position) {
-  _mm512_mask_storeu_epi32(to, lanes(valid, position), codes);
-}
-inline Vec load_valid(const std::uint8_t* from, const std::uint8_t* valid, int position) {
-  return _mm512_maskz_loadu_epi32(lanes(valid, position), from);
-}
-inline void store_first(std::uint8_t* to, Vec pixels, int count) {
-  _mm512_mask_storeu_epi32(to, static_cast<__mmask16>(count >= kLanes ? 0xffff : (1 << count) - 1), pixels);
-}
+inline Lanes first_lanes(int count) { return static_cast<Lanes>(count >= kLanes ? 0xffff : (1 << count) - 1); }
+inline void store_lanes(std::uint8_t* to, Vec codes, Lanes lanes) { _mm512_mask_storeu_epi32(to, lanes, codes); }
+inline Vec load_lanes(const std::uint8_t* from, Lanes lanes) { return _mm512_maskz_loadu_epi32(lanes, from); }
 inline Vec even_lanes(Vec a, Vec b) {
   const Vec index = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
   return _mm512_permutex2var_epi32(a, index, b);
@@ -160,8 +156,9 @@ constexpr Packing kBytesByFilters{Packing::Format::kBytes, kLanes, Packing::Lane
 int packings(const ConvShape& shape, Packing (&legal)[kMaxPackings]) {
   const bool bytes = shape.lowest >= -128 && shape.highest <= 127;
   if (!bytes || shape.depthwise) {
-    legal[0] = {bytes ? Packing::Format::kBytes : Packing::Format::kWords, 4, Packing::Lanes::kPixels};
-    return 1;
+    legal[0] = legal[1] = {bytes ? Packing::Format::kBytes : Packing::Format::kWords, 4, Packing::Lanes::kPixels};
+    if (shape.stride == 2) legal[0].lanes = Packing::Lanes::kRows;
+    return shape.stride == 2 ? 2 : 1;
   }
   legal[0] = kBytesByPixels;
   if (shape.stride > 2) return 1;
@@ -176,11 +173,11 @@ void conv(const ConvTask& task) {
   if (task.packing.lanes == Packing::Lanes::kFilters)
     conv_by_filters<Bytes, 8>(task);
   else if (task.packing.format == Packing::Format::kWords)
-    conv_groups<Words, 4, 4, 4>(task);
+    conv_by_pixels<Words, 4, 4, 4>(task);
   else if (task.packing.group == 4)
-    conv_groups<Bytes, 4, 4, 4>(task);
+    conv_by_pixels<Bytes, 4, 4, 4>(task);
   else
-    conv_groups<Bytes, 8, 3, 8>(task);
+    conv_by_pixels<Bytes, 8, 3, 8>(task);
 }
 
 std::int64_t peak(int rounds) { return peak_of<Bytes>(rounds); }

@@ -26,7 +26,9 @@ static inline void store_pixels(const ConvTask& task, int filter, int position, 
   for (int o = 0; o < task.output_count; ++o) {
     const CodeOutput& output = task.outputs[o];
     const CodeLimits limits(output);
-    const Vec codes = pack_pixels(limits.code(f0), limits.code(f1), limits.code(f2), limits.code(f3));
+    const Vec codes = limits.plain ? pack_pixels(limits.plain_code(f0), limits.plain_code(f1), limits.plain_code(f2),
+                                                 limits.plain_code(f3))
+                                   : pack_pixels(limits.code(f0), limits.code(f1), limits.code(f2), limits.code(f3));
     store_quads(output.dst + quad * output.plane + at, output.plane, codes, count);
   }
 }

@@ -29,9 +29,10 @@ struct Packing {
   /// kBytes: s8 of channels 0 1 2 3.  kWords: s16 of channels 0 2 1 3 (even and odd bytes of a lane meet them as
   /// pairs).
   enum class Format { kBytes, kWords };
-  /// kPixels: flat positions, border columns included; strided windows need gathered copies.  kFilters: a group of
-  /// filters; runs along rows and reads strided windows in place.
-  enum class Lanes { kPixels, kFilters };
+  /// kPixels: flat positions, border columns included; strided windows need gathered copies.
+  /// kRows: pixels of one row at stride 2, read in place.
+  /// kFilters: a group of filters; runs along rows, strides of 1 or 2 are read in place.
+  enum class Lanes { kPixels, kRows, kFilters };
   Format format = Format::kWords;
   int group = 4;  ///< filters per group
   Lanes lanes = Lanes::kPixels;
@@ -46,7 +47,7 @@ struct ConvShape {
   int out = 1, kernel = 1, stride = 1;
   int width = 1, height = 1;  ///< of the result
 };
-inline constexpr int kMaxPackings = 3;
+inline constexpr int kMaxPackings = 4;
 
 /// One code made of a value f: clamp(rne(f * scale) + zero_point, 0, highest).
 struct CodeOutput {
@@ -74,7 +75,7 @@ struct ConvTask {
   int first_position = 0;               ///< a multiple of 64; a part of a task leaves out what stands before it ...
   int positions = 0;                    ///< ... and from here on
   const std::uint8_t* valid = nullptr;  ///< one bit a position, lowest bit first, padded to a multiple of 32 with zeros
-  /// Packing::Lanes::kFilters only: the rows of the result.
+  /// Not for Packing::Lanes::kPixels: the rows of the result.
   int columns = 0;          ///< pixels of a row
   int row = 0;              ///< positions from row to row
   std::size_t src_row = 0;  ///< bytes from what one row reads to what the next one reads

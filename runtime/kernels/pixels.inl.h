@@ -9,7 +9,7 @@ static void max_pool(const PoolTask& task) {
       Vec largest = splat(0);
       for (int tap = 0; tap < task.tap_count; ++tap)
         largest = larger_bytes(largest, load(src + 4 * position + task.taps[tap]));
-      store_valid(dst + 4 * position, largest, task.valid, position);
+      store_lanes(dst + 4 * position, largest, valid_lanes(task.valid, position));
     }
   }
 }
@@ -26,7 +26,7 @@ static void gather(const GatherTask& task) {
       for (int column = 0; column < task.columns; column += kLanes) {
         const std::uint8_t* at = src + 4 * column * task.stride;
         const Vec pixels = task.stride == 1 ? load(at) : even_lanes(load(at), load(at + 4 * kLanes));
-        store_first(dst + 4 * column, pixels, task.columns - column);
+        store_lanes(dst + 4 * column, pixels, first_lanes(task.columns - column));
       }
     }
 }
@@ -44,10 +44,9 @@ static void recode(const RecodeTask& task) {
     std::uint8_t* dst = task.output.dst + static_cast<std::size_t>(quad) * task.output.plane;
     for (int position = 0; position < task.positions; position += kLanes) {
       const Vec codes = load(src + 4 * position);
-      const Vec low = merge(recoded(channel_of<0>(codes), task), to_channel<1>(recoded(channel_of<1>(codes), task)));
-      const Vec high =
-          merge(to_channel<2>(recoded(channel_of<2>(codes), task)), to_channel<3>(recoded(channel_of<3>(codes), task)));
-      store_valid(dst + 4 * position, merge(low, high), task.valid, position);
+      const Vec result = merged(recoded(channel_of<0>(codes), task), recoded(channel_of<1>(codes), task),
+                                recoded(channel_of<2>(codes), task), recoded(channel_of<3>(codes), task));
+      store_lanes(dst + 4 * position, result, valid_lanes(task.valid, position));
     }
   }
 }
@@ -57,7 +56,7 @@ static void channel_sums(const SumTask& task) {
     const std::uint8_t* src = task.src + static_cast<std::size_t>(quad) * task.src_plane;
     Vec s0 = splat(0), s1 = s0, s2 = s0, s3 = s0;
     for (int position = 0; position < task.positions; position += kLanes) {
-      const Vec codes = load_valid(src + 4 * position, task.valid, position);
+      const Vec codes = load_lanes(src + 4 * position, valid_lanes(task.valid, position));
       s0 = sum(s0, channel_of<0>(codes));
       s1 = sum(s1, channel_of<1>(codes));
       s2 = sum(s2, channel_of<2>(codes));
