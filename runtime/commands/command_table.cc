@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "runtime/commands/bench.h"
 #include "runtime/commands/eval.h"
 #include "runtime/commands/inspect.h"
 #include "runtime/commands/run.h"
@@ -24,6 +25,7 @@ constexpr Command kCommands[] = {
     {"eval", "accuracy and cost by family and severity", run_eval, ""},
     {"export", "write a trained run as a model file", nullptr, "bitpilot-train"},
     {"run", "adaptive inference over pictures, videos and cameras", run_run, ""},
+    {"bench", "speed by stage and layer", run_bench, ""},
     {"inspect", "what a model file or a run holds", run_inspect, ""},
 };
 

@@ -37,7 +37,8 @@ class Model {
 /// One stream's working state: an arena sized once and the plans used so far.  Not thread-safe; make one per thread.
 class Session {
  public:
-  explicit Session(std::shared_ptr<const Model> model);
+  /// `threads`: of its own, which share the layers of one picture; worth it for big networks only.
+  explicit Session(std::shared_ptr<const Model> model, int threads = 1);
   ~Session();
   Session(Session&&) noexcept;
 
@@ -50,6 +51,9 @@ class Session {
   /// next call. Throws Error(kData) if the configuration does not fit the network.
   std::span<const float> look(const BitConfig& config);
   std::span<const float> look_anchor(int anchor);
+
+  /// start() and look() once more with a clock: adds to seconds[layer] what each layer took.
+  void time_layers(std::span<const std::uint8_t> codes, const BitConfig& config, std::span<double> seconds);
 
   /// start() and look() once more, recording every output's codes in the order of fuse() (carry first, then readers in
   /// layer order).

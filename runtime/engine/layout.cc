@@ -106,6 +106,7 @@ WindowPlan Layout::plan_window(const Window& window, const Shape& from, const Sh
   plan.window = window;
   plan.gather = !keeps_size(window, from, to);
   const Grid& out = grid(grid_of(to));
+  const int row_in_place = grid(grid_of(from)).row();
   const int stride = plan.gather ? window.stride : 1;
   if (plan.gather) {
     plan.phase_row = out.row();
@@ -123,6 +124,7 @@ WindowPlan Layout::plan_window(const Window& window, const Shape& from, const Sh
       const int shift = plan.gather ? (y / stride) * out.row() + x / stride
                                     : (y - window.pad_rows) * out.row() + x - window.pad_columns;
       plan.taps.push_back(static_cast<std::int32_t>(plan.phase_plane) * phase + 4 * shift);
+      plan.taps_in_place.push_back(4 * ((y - window.pad_rows) * row_in_place + x - window.pad_columns));
     }
   return plan;
 }

@@ -34,7 +34,8 @@ struct Window {
 struct WindowPlan {
   Window window;
   bool gather = false;
-  std::vector<std::int32_t> taps;  ///< byte offset of each tap from its position
+  std::vector<std::int32_t> taps;           ///< byte offset of each tap from its position
+  std::vector<std::int32_t> taps_in_place;  ///< the same in the value itself, for kernels that take strides as they are
   struct Phase {
     int row = 0, column = 0;    ///< of the first pixel taken, relative to pixel (0, 0) of the value
     int rows = 0, columns = 0;  ///< pixels taken

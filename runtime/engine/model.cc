@@ -24,13 +24,7 @@ ModelData checked(ModelData data) {
 }
 
 void unpack(WeightStore& weights, const ModelData& data, const BitConfig& config) {
-  for (int l = 0; l < data.network.layer_count(); ++l) {
-    const LayerBits& bits = config[static_cast<std::size_t>(l)];
-    if (data.network.layer(l).op == Op::kConv2d)
-      weights.packed(l, bits);
-    else
-      weights.linear(l, bits.weight);
-  }
+  for (int l = 0; l < data.network.layer_count(); ++l) weights.packed(l, config[static_cast<std::size_t>(l)]);
 }
 
 }  // namespace

@@ -1,14 +1,15 @@
 #include "runtime/engine/plan.h"
 
 #include <cstddef>
+#include <tuple>
 
+#include "runtime/core/error.h"
 #include "runtime/core/integer.h"
 
 namespace bitpilot {
 namespace {
 
 int quads(int channels) { return (channels + 3) / 4; }
-int round_up(int value, int unit) { return (value + unit - 1) / unit * unit; }
 
 }  // namespace
 
@@ -53,6 +54,7 @@ Plan Planner::stem(std::shared_ptr<const std::vector<StepNumbers>> all) const {
   plan.numbers = std::move(all);
   plan.borders.push_back({layout_.input_slot(), static_cast<std::uint8_t>(numbers(plan, 0).input_zero_point)});
   add_step(plan, 0);
+  plan.layers.resize(plan.tasks.size(), 0);
   return plan;
 }
 
@@ -60,8 +62,11 @@ Plan Planner::rest(std::shared_ptr<const std::vector<StepNumbers>> all) const {
   Plan plan;
   plan.numbers = std::move(all);
   add_recodes(plan);
-  for (const FusedStep& step : layout_.steps())
+  plan.layers.resize(plan.tasks.size(), 1);  // changes of code are for the first layer behind the stem
+  for (const FusedStep& step : layout_.steps()) {
     if (step.layer > 0) add_step(plan, step.layer);
+    plan.layers.resize(plan.tasks.size(), step.layer);
+  }
   list_stored(plan);
   return plan;
 }
@@ -151,10 +156,20 @@ void Planner::add_conv(Plan& plan, int step, const CodeOutput* outputs, int outp
   const int slot = slot_of_input(plan, step);
   const int in = step == 0 && layout_.row_as_channels() ? window.window.rows : now.active_in;
   ConvTask task;
-  std::tie(task.src, task.src_plane) = windowed(plan, window, slot, quads(in));
-  task.taps = window.taps.data();
-  task.tap_count = static_cast<int>(window.taps.size());
   const int out_grid = layout_.grid_of(fused.value_shape);
+  if (weights.packing.lanes != Packing::Lanes::kPixels) {
+    task.src = origin(slot);
+    task.src_plane = grid(slot).plane();
+    task.taps = window.taps_in_place.data();
+    task.columns = fused.value_shape.width;
+    task.row = layout_.grid(out_grid).row();
+    task.stride = window.window.stride;
+    task.src_row = static_cast<std::size_t>(task.stride) * grid(slot).row_bytes();
+  } else {
+    std::tie(task.src, task.src_plane) = windowed(plan, window, slot, quads(in));
+    task.taps = window.taps.data();
+  }
+  task.tap_count = static_cast<int>(window.taps.size());
   task.positions = layout_.grid(out_grid).positions();
   task.valid = layout_.valid(out_grid);
   task.packing = weights.packing;
@@ -179,7 +194,7 @@ void Planner::add_conv(Plan& plan, int step, const CodeOutput* outputs, int outp
 
 void Planner::add_linear(Plan& plan, int step, const CodeOutput* outputs, int output_count) const {
   const StepNumbers& now = numbers(plan, step);
-  const LinearWeights& weights = weights_.linear(step, now.bits.weight);
+  const PackedWeights& weights = weights_.packed(step, now.bits);
   const int slot = slot_of_input(plan, step);
   LinearStep task;
   task.sums.src = origin(slot);
@@ -188,11 +203,22 @@ void Planner::add_linear(Plan& plan, int step, const CodeOutput* outputs, int ou
   task.sums.valid = layout_.valid(layout_.slot(slot).grid);
   task.sums.quads = quads(now.active_in);
   task.sums.sums = workspace_.features;
-  task.product.src = workspace_.features;
-  task.product.weights = weights.values.data();
-  task.product.stride = weights.stride;
-  task.product.in = now.active_in;
-  task.product.out = round_up(now.active_out, 16);
+  task.in = now.active_in;
+  task.low = workspace_.low;
+  task.high = workspace_.high;
+  task.product.low = workspace_.low;
+  // A sum of codes over a small picture fits the lower half.
+  const std::int64_t largest = std::int64_t{layout_.grid(layout_.slot(slot).grid).height} *
+                               layout_.grid(layout_.slot(slot).grid).width * integer::unsigned_highest(8);
+  if (largest >= 1 << 30)
+    throw Error(ExitCode::kData, "an average over more than four million pixels", model_.network.layer(step).name,
+                "use a smaller input or a pool before it");
+  if (largest >= 1 << 15) task.product.high = workspace_.high;
+  task.product.packing = weights.packing;
+  task.product.weights = weights.data();
+  task.product.group_bytes = weights.group_bytes;
+  task.product.groups = (now.active_out + weights.packing.group - 1) / weights.packing.group;
+  task.product.quads = quads(now.active_in);
   task.product.dst = workspace_.sums;
   task.out = now.active_out;
   task.bias = now.bias.data();

@@ -15,7 +15,9 @@ namespace bitpilot {
 /// A Linear layer: codes (or their sums over a picture) -> int32 vector -> class scores or codes.
 struct LinearStep {
   SumTask sums;
-  int in = 0;
+  int in = 0;                   ///< features
+  std::int16_t* low = nullptr;  ///< halves of the features, as LinearTask wants them
+  std::int16_t* high = nullptr;
   LinearTask product;
   int out = 0;
   const std::int32_t* bias = nullptr;
@@ -45,6 +47,7 @@ struct Plan {
   };
   std::vector<Border> borders;
   std::vector<PlanTask> tasks;
+  std::vector<int> layers;         ///< parallel to tasks: whose work it is
   std::vector<StoredCode> stored;  ///< in the order of Session::trace
   std::shared_ptr<const std::vector<StepNumbers>> numbers;
   std::vector<std::vector<CodeOutput>> outputs;  ///< that the tasks point to: moving a plan leaves them where they are
@@ -57,8 +60,9 @@ struct Plan {
 /// Memory of one session that plans point into.
 struct Workspace {
   std::uint8_t* arena = nullptr;
-  std::int32_t* features = nullptr;  ///< input of a Linear layer
-  std::int32_t* sums = nullptr;      ///< result of a Linear layer before scaling
+  std::int32_t* features = nullptr;              ///< input of a Linear layer
+  std::int16_t *low = nullptr, *high = nullptr;  ///< its halves
+  std::int32_t* sums = nullptr;                  ///< result of a Linear layer before scaling
   float* scores = nullptr;
 };
 

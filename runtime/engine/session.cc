@@ -5,9 +5,9 @@
 #include <new>
 
 #include "runtime/core/error.h"
-#include "runtime/core/integer.h"
 #include "runtime/engine/model_parts.h"
 #include "runtime/engine/plan.h"
+#include "runtime/engine/run_plan.h"
 
 namespace bitpilot {
 namespace {
@@ -36,30 +36,10 @@ int longest_vector(const Network& network) {
   return longest + 16;
 }
 
-void run_linear(const Kernels& kernels, const LinearStep& task) {
-  kernels.channel_sums(task.sums);
-  kernels.linear(task.product);
-  for (int o = 0; o < task.out; ++o) {
-    const auto biased = static_cast<std::int32_t>(static_cast<std::uint32_t>(task.product.dst[o]) +
-                                                  static_cast<std::uint32_t>(task.bias[o]));
-    const float value = integer::scaled(biased, 0, task.multiplier[o]);
-    if (task.scores != nullptr) task.scores[o] = value;
-    for (int k = 0; k < task.output_count; ++k) {
-      const CodeOutput& output = task.outputs[k];
-      const float lowest = static_cast<float>(-output.zero_point),
-                  highest = static_cast<float>(output.highest - output.zero_point);
-      const int code =
-          static_cast<int>(integer::rne(std::clamp(value * output.scale, lowest, highest))) + output.zero_point;
-      output.dst[static_cast<std::size_t>(o / 4) * output.plane + static_cast<std::size_t>(o % 4)] =
-          static_cast<std::uint8_t>(code);
-    }
-  }
-}
-
 }  // namespace
 
 struct Session::Impl {
-  explicit Impl(std::shared_ptr<const Model> shared);
+  Impl(std::shared_ptr<const Model> shared, int threads);
   void set_borders(const Plan& plan);
   void run(const Plan& plan);
   const Plan& plan(const BitConfig& config);
@@ -67,8 +47,10 @@ struct Session::Impl {
 
   std::shared_ptr<const Model> model;
   const Model::Impl& parts;
+  ThreadPool pool;
   std::unique_ptr<std::uint8_t, FreeArena> arena;
   std::vector<std::int32_t> features, sums, stem_sums;
+  std::vector<std::int16_t> low, high;  ///< halves of the features
   std::vector<float> scores;
   std::vector<std::uint8_t> borders;  ///< code that each slot's border holds now
   Planner planner;
@@ -90,17 +72,20 @@ std::uint8_t* allocate_arena(std::size_t bytes) {
 
 }  // namespace
 
-Session::Impl::Impl(std::shared_ptr<const Model> shared)
+Session::Impl::Impl(std::shared_ptr<const Model> shared, int threads)
     : model(std::move(shared)),
       parts(*model->impl_),
+      pool(threads),
       arena(allocate_arena(parts.layout.arena_bytes())),
       features(static_cast<std::size_t>(longest_vector(parts.data.network))),
       sums(features.size()),
       stem_sums(static_cast<std::size_t>(parts.data.network.layer(0).shape.channels + 4)),
+      low(features.size()),
+      high(features.size()),
       scores(static_cast<std::size_t>(parts.data.network.classes())),
       borders(static_cast<std::size_t>(parts.layout.slot_count()), 0),
       planner(parts.data, parts.layout, model->impl_->weights,
-              {arena.get(), features.data(), sums.data(), scores.data()}),
+              {arena.get(), features.data(), low.data(), high.data(), sums.data(), scores.data()}),
       stem(planner.stem(parts.anchors.front())) {
   for (const auto& numbers : parts.anchors) anchors.push_back(planner.rest(numbers));
   const Slot& carry = parts.layout.slot(parts.layout.step_slots(0).carry);
@@ -125,19 +110,7 @@ void Session::Impl::set_borders(const Plan& plan) {
 
 void Session::Impl::run(const Plan& plan) {
   set_borders(plan);
-  const Kernels& kernels = parts.kernels;
-  for (const PlanTask& task : plan.tasks) {
-    if (const auto* conv = std::get_if<ConvTask>(&task))
-      kernels.conv(*conv);
-    else if (const auto* copy = std::get_if<GatherTask>(&task))
-      kernels.gather(*copy);
-    else if (const auto* recode = std::get_if<RecodeTask>(&task))
-      kernels.recode(*recode);
-    else if (const auto* pool = std::get_if<PoolTask>(&task))
-      kernels.max_pool(*pool);
-    else if (const auto* linear = std::get_if<LinearStep>(&task))
-      run_linear(kernels, *linear);
-  }
+  run_plan(parts.kernels, pool, plan);
 }
 
 const Plan& Session::Impl::plan(const BitConfig& config) {
@@ -178,7 +151,8 @@ void Session::Impl::write_input(const std::uint8_t* codes) {
   }
 }
 
-Session::Session(std::shared_ptr<const Model> model) : impl_(std::make_unique<Impl>(std::move(model))) {}
+Session::Session(std::shared_ptr<const Model> model, int threads)
+    : impl_(std::make_unique<Impl>(std::move(model), threads)) {}
 Session::~Session() = default;
 Session::Session(Session&&) noexcept = default;
 
@@ -215,6 +189,14 @@ std::span<const float> Session::look_anchor(int anchor) {
     throw Error(ExitCode::kBug, "a look before any picture was started", "Session::look_anchor", "call start() first");
   impl_->run(impl_->anchors[static_cast<std::size_t>(anchor)]);
   return impl_->scores;
+}
+
+void Session::time_layers(std::span<const std::uint8_t> codes, const BitConfig& config, std::span<double> seconds) {
+  start(codes);
+  const Plan& rest = impl_->plan(config);
+  time_plan(impl_->parts.kernels, impl_->pool, impl_->stem, seconds);
+  impl_->set_borders(rest);
+  time_plan(impl_->parts.kernels, impl_->pool, rest, seconds);
 }
 
 std::vector<CodeTrace> Session::trace(std::span<const std::uint8_t> codes, const BitConfig& config) {

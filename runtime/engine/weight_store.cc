@@ -5,8 +5,6 @@
 namespace bitpilot {
 namespace {
 
-constexpr std::size_t kLinearPadding = 16;
-
 /// [out][1][rows][columns] read as [out][columns][rows]: the pixels of a row become channels.
 EffectiveWeights rows_to_channels(const EffectiveWeights& weights, int kernel) {
   EffectiveWeights turned = weights;
@@ -40,6 +38,24 @@ EffectiveWeights WeightStore::effective(int layer, int weight_bits) const {
   return layer == 0 && row_as_channels_ ? rows_to_channels(weights, node.kernel) : weights;
 }
 
+Packing WeightStore::best_packing(int layer, const EffectiveWeights& weights, int activation_bits) const {
+  const Node& node = model_.network.layer(layer);
+  if (node.op == Op::kLinear) return linear_packing(weights.lowest(), weights.highest());
+  ConvShape shape;
+  shape.depthwise = weights.depthwise;
+  shape.lowest = weights.lowest();
+  shape.highest = weights.highest();
+  shape.code_bound = integer::unsigned_highest(activation_bits);
+  shape.out = weights.out;
+  shape.kernel = node.kernel;
+  shape.stride = node.stride;
+  shape.width = node.shape.width;
+  shape.height = node.shape.height;
+  Packing legal[kMaxPackings];
+  kernels_.packings(shape, legal);
+  return legal[0];
+}
+
 const PackedWeights& WeightStore::packed(int layer, const LayerBits& bits) {
   const std::lock_guard lock(mutex_);
   EffectiveWeights weights;
@@ -47,30 +63,13 @@ const PackedWeights& WeightStore::packed(int layer, const LayerBits& bits) {
   auto packing = packings_.find(wanted);
   if (packing == packings_.end()) {
     weights = effective(layer, bits.weight);
-    const int code_bound = integer::unsigned_highest(bits.activation);
-    packing =
-        packings_.emplace(wanted, kernels_.packing(weights.depthwise, weights.lowest(), weights.highest(), code_bound))
-            .first;
+    packing = packings_.emplace(wanted, best_packing(layer, weights, bits.activation)).first;
   }
-  const auto key = std::make_tuple(layer, bits.weight, packing->second.format, packing->second.group);
+  const auto key = std::make_tuple(layer, bits.weight, packing->second);
   const auto found = packed_.find(key);
   if (found != packed_.end()) return found->second;
   if (weights.values.empty()) weights = effective(layer, bits.weight);
   return packed_.emplace(key, pack_weights(weights, packing->second)).first->second;
-}
-
-const LinearWeights& WeightStore::linear(int layer, int weight_bits) {
-  const std::lock_guard lock(mutex_);
-  const auto found = linear_.find({layer, weight_bits});
-  if (found != linear_.end()) return found->second;
-  const EffectiveWeights weights = effective(layer, weight_bits);
-  LinearWeights linear;
-  linear.stride = (static_cast<std::size_t>(weights.out) + kLinearPadding - 1) / kLinearPadding * kLinearPadding;
-  linear.values.assign(linear.stride * static_cast<std::size_t>(weights.in), 0);
-  for (std::size_t o = 0; o < static_cast<std::size_t>(weights.out); ++o)
-    for (std::size_t i = 0; i < static_cast<std::size_t>(weights.in); ++i)
-      linear.values[i * linear.stride + o] = weights.values[o * static_cast<std::size_t>(weights.in) + i];
-  return linear_.emplace(std::make_pair(layer, weight_bits), std::move(linear)).first->second;
 }
 
 }  // namespace bitpilot

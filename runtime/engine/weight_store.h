@@ -12,12 +12,6 @@
 
 namespace bitpilot {
 
-/// Weights of a Linear layer as Kernels::linear reads them: [in][stride], stride a multiple of 16.
-struct LinearWeights {
-  std::size_t stride = 0;
-  std::vector<std::int16_t> values;
-};
-
 /// The weights of a model, unpacked and packed for one kernel set: once per layer, width and packing, whole layers,
 /// kept for good. Configurations take prefixes of them.  Thread-safe; what it returned stays valid and unchanged as
 /// long as the store lives.
@@ -25,20 +19,19 @@ class WeightStore {
  public:
   /// `row_as_channels`: of the stem, see Layout.
   WeightStore(const ModelData& model, const Kernels& kernels, bool row_as_channels);
-  /// Of a convolution.
+  /// Of a layer, packed as the kernels like it best.
   const PackedWeights& packed(int layer, const LayerBits& bits);
-  const LinearWeights& linear(int layer, int weight_bits);
 
  private:
   EffectiveWeights effective(int layer, int weight_bits) const;
+  Packing best_packing(int layer, const EffectiveWeights& weights, int activation_bits) const;
 
   const ModelData& model_;
   const Kernels& kernels_;
   bool row_as_channels_;
   std::mutex mutex_;
-  std::map<std::tuple<int, int, Packing::Format, int>, PackedWeights> packed_;  // layer, bits, format, group
-  std::map<std::tuple<int, int, int>, Packing> packings_;                       // layer, weight bits, activation bits
-  std::map<std::pair<int, int>, LinearWeights> linear_;                         // layer, bits
+  std::map<std::tuple<int, int, Packing>, PackedWeights> packed_;  // layer, weight bits
+  std::map<std::tuple<int, int, int>, Packing> packings_;          // layer, weight bits, activation bits
 };
 
 }  // namespace bitpilot

@@ -6,6 +6,9 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 
+#include <algorithm>
+#include <utility>
+
 #define BITPILOT_UNROLL _Pragma("GCC unroll 16")
 #define BITPILOT_FENCE asm volatile("" ::: "memory")
 
@@ -29,7 +32,6 @@ inline Real at_least(Real value, Real lowest) { return _mm512_max_ps(value, lowe
 inline Real at_most(Real value, Real highest) { return _mm512_min_ps(value, highest); }
 inline Vec sum(Vec a, Vec b) { return _mm512_add_epi32(a, b); }
 inline Vec minus(Vec a, Vec b) { return _mm512_sub_epi32(a, b); }
-inline Vec product(Vec a, Vec b) { return _mm512_mullo_epi32(a, b); }
 inline Vec merge(Vec a, Vec b) { return _mm512_or_si512(a, b); }
 inline Vec larger_bytes(Vec a, Vec b) { return _mm512_max_epu8(a, b); }
 
@@ -43,24 +45,61 @@ inline Vec to_channel(Vec code) {
   return _mm512_slli_epi32(code, 8 * C);
 }
 
-inline __mmask16 lanes(const std::uint8_t* valid, int position) {
-  return static_cast<__mmask16>(valid[position / 8] | (valid[position / 8 + 1] << 8));
+using Lanes = __mmask16;
+inline Lanes valid_lanes(const std::uint8_t* valid, int position) {
+  return static_cast<Lanes>(valid[position / 8] | (valid[position / 8 + 1] << 8));
 }
-inline void store_valid(std::uint8_t* to, Vec codes, const std::uint8_t* valid, int position) {
-  _mm512_mask_storeu_epi32(to, lanes(valid, position), codes);
-}
-inline Vec load_valid(const std::uint8_t* from, const std::uint8_t* valid, int position) {
-  return _mm512_maskz_loadu_epi32(lanes(valid, position), from);
-}
-inline void store_first(std::uint8_t* to, Vec pixels, int count) {
-  _mm512_mask_storeu_epi32(to, static_cast<__mmask16>(count >= kLanes ? 0xffff : (1 << count) - 1), pixels);
-}
+inline Lanes first_lanes(int count) { return static_cast<Lanes>(count >= kLanes ? 0xffff : (1 << count) - 1); }
+inline void store_lanes(std::uint8_t* to, Vec codes, Lanes lanes) { _mm512_mask_storeu_epi32(to, lanes, codes); }
+inline Vec load_lanes(const std::uint8_t* from, Lanes lanes) { return _mm512_maskz_loadu_epi32(lanes, from); }
 inline Vec even_lanes(Vec a, Vec b) {
   const Vec index = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
   return _mm512_permutex2var_epi32(a, index, b);
 }
-inline Vec load_words(const std::int16_t* from) {
-  return _mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+inline Vec load_bytes_as_words(const std::uint8_t* from) {
+  return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+inline Vec broadcast_quad(const std::int16_t* from) {
+  std::int64_t quad;
+  __builtin_memcpy(&quad, from, sizeof(quad));
+  return _mm512_set1_epi64(quad);
+}
+inline Vec multiply_add_words(Vec acc, Vec a, Vec b) {
+  asm("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b));
+  return acc;
+}
+/// As one load, whatever the compiler would rather merge.
+inline Vec broadcast(const std::uint8_t* from) {
+  Vec value;
+  asm("vpbroadcastd %1, %0" : "=v"(value) : "m"(*reinterpret_cast<const std::uint8_t(*)[4]>(from)));
+  return value;
+}
+inline Real load_real(const float* from) { return _mm512_loadu_ps(from); }
+inline Vec pack_pixels(Vec p0, Vec p1, Vec p2, Vec p3) {
+  return _mm512_packus_epi16(_mm512_packus_epi32(p0, p1), _mm512_packus_epi32(p2, p3));
+}
+template <int P>
+inline Vec codes_of_pixel(Vec quads) {
+  const int zeros = static_cast<int>(0x80808000);  // in the upper three bytes of each lane
+  return _mm512_shuffle_epi8(
+      quads, _mm512_set4_epi32(zeros | (4 * P + 3), zeros | (4 * P + 2), zeros | (4 * P + 1), zeros | (4 * P)));
+}
+inline Vec load_quads(const std::uint8_t* from, std::size_t plane) {
+  const auto quad = [&](std::size_t q) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + q * plane)); };
+  const Vec low = _mm512_inserti32x4(_mm512_castsi128_si512(quad(0)), quad(1), 1);
+  return _mm512_inserti32x4(_mm512_inserti32x4(low, quad(2), 2), quad(3), 3);
+}
+inline void store_quad_pixels(std::uint8_t* to, __m128i pixels, int count) {
+  if (count == 4)
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), pixels);
+  else
+    _mm_mask_storeu_epi32(to, static_cast<__mmask8>((1 << count) - 1), pixels);
+}
+inline void store_quads(std::uint8_t* to, std::size_t plane, Vec codes, int count) {
+  store_quad_pixels(to, _mm512_castsi512_si128(codes), count);
+  store_quad_pixels(to + plane, _mm512_extracti32x4_epi32(codes, 1), count);
+  store_quad_pixels(to + 2 * plane, _mm512_extracti32x4_epi32(codes, 2), count);
+  store_quad_pixels(to + 3 * plane, _mm512_extracti32x4_epi32(codes, 3), count);
 }
 inline Vec load_all(const std::int32_t* from) { return _mm512_loadu_si512(from); }
 inline void store_all(std::int32_t* to, Vec value) { _mm512_storeu_si512(to, value); }
@@ -79,13 +118,7 @@ struct Bytes {
   static constexpr int kFilterBytes = 4;
   static constexpr bool kNarrow = false;
   static Vec prepare(Vec codes) { return codes; }
-  static Vec weight(const std::uint8_t* from) {
-    std::int32_t channels;
-    __builtin_memcpy(&channels, from, sizeof(channels));
-    Vec value = _mm512_set1_epi32(channels);
-    asm("" : "+v"(value));  // one broadcast for all vectors of the tile, not one memory operand each
-    return value;
-  }
+  static Vec weight(const std::uint8_t* from) { return broadcast(from); }
   static Vec multiply_add(Vec acc, Vec codes, Vec weight) {
     // As _mm512_dpbusd_epi32, but with one register for the sum before and after: g++ 12 copies and spills it
     // otherwise.
@@ -107,34 +140,47 @@ struct Words {
   static Input prepare(Vec codes) {
     return {_mm512_and_si512(codes, _mm512_set1_epi16(255)), _mm512_srli_epi16(codes, 8)};
   }
-  static Weight weight(const std::uint8_t* from) {
-    std::int32_t pair[2];
-    __builtin_memcpy(pair, from, sizeof(pair));
-    return {_mm512_set1_epi32(pair[0]), _mm512_set1_epi32(pair[1])};
-  }
+  static Weight weight(const std::uint8_t* from) { return {broadcast(from), broadcast(from + 4)}; }
   static Vec multiply_add(Vec acc, const Input& codes, const Weight& weight) {
-    asm("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(codes.even), "v"(weight.even));
-    asm("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(codes.odd), "v"(weight.odd));
-    return acc;
+    return multiply_add_words(multiply_add_words(acc, codes.even, weight.even), codes.odd, weight.odd);
   }
 };
 
 #include "runtime/kernels/conv.inl.h"
+#include "runtime/kernels/conv_filters.inl.h"
 #include "runtime/kernels/pixels.inl.h"
 
-Packing packing(bool depthwise, int lowest, int highest, int) {
-  const bool bytes = lowest >= -128 && highest <= 127;
-  return {bytes ? Packing::Format::kBytes : Packing::Format::kWords, bytes && !depthwise ? 8 : 4};
+constexpr Packing kBytesByPixels{Packing::Format::kBytes, 8, Packing::Lanes::kPixels};
+constexpr Packing kBytesByFilters{Packing::Format::kBytes, kLanes, Packing::Lanes::kFilters};
+
+int packings(const ConvShape& shape, Packing (&legal)[kMaxPackings]) {
+  const bool bytes = shape.lowest >= -128 && shape.highest <= 127;
+  if (!bytes || shape.depthwise) {
+    legal[0] = legal[1] = {bytes ? Packing::Format::kBytes : Packing::Format::kWords, 4, Packing::Lanes::kPixels};
+    if (shape.stride == 2) legal[0].lanes = Packing::Lanes::kRows;
+    return shape.stride == 2 ? 2 : 1;
+  }
+  legal[0] = kBytesByPixels;
+  if (shape.stride > 2) return 1;
+  legal[1] = kBytesByFilters;
+  // Few filters share too few broadcasts; in wide pictures border columns cost little.
+  const bool filters_pay = shape.out % (2 * kLanes) == 0 && (shape.stride > 1 || shape.width <= 16);
+  if (filters_pay) std::swap(legal[0], legal[1]);
+  return 2;
 }
 
 void conv(const ConvTask& task) {
-  if (task.packing.format == Packing::Format::kWords)
-    conv_groups<Words, 4, 4, 4>(task);
+  if (task.packing.lanes == Packing::Lanes::kFilters)
+    conv_by_filters<Bytes, 8>(task);
+  else if (task.packing.format == Packing::Format::kWords)
+    conv_by_pixels<Words, 4, 4, 4>(task);
   else if (task.packing.group == 4)
-    conv_groups<Bytes, 4, 4, 4>(task);
+    conv_by_pixels<Bytes, 4, 4, 4>(task);
   else
-    conv_groups<Bytes, 8, 3, 8>(task);
+    conv_by_pixels<Bytes, 8, 3, 8>(task);
 }
+
+std::int64_t peak(int rounds) { return peak_of<Bytes>(rounds); }
 
 }  // namespace
 }  // namespace bitpilot::avx512vnni
@@ -146,8 +192,8 @@ static bool avx512vnni_supported() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
 }
-const Kernels kAvx512VnniKernels{"avx512vnni",       avx512vnni_supported,     avx512vnni::packing,
-                                 avx512vnni::conv,   avx512vnni::max_pool,     avx512vnni::gather,
-                                 avx512vnni::recode, avx512vnni::channel_sums, avx512vnni::linear};
+const Kernels kAvx512VnniKernels{
+    "avx512vnni",       avx512vnni_supported, avx512vnni::packings,     avx512vnni::conv,   avx512vnni::max_pool,
+    avx512vnni::gather, avx512vnni::recode,   avx512vnni::channel_sums, avx512vnni::linear, avx512vnni::peak};
 }  // namespace bitpilot
 #endif

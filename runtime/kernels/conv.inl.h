@@ -1,18 +1,45 @@
 // No guard and no #include, on purpose: included once per instruction set, inside that set's namespace and target
 // region, after its primitives:
-//   Vec, Real                vectors of kLanes int32 / float32; kLanes pixels of one quad of channels fill one Vec of
-//   bytes load, splat32, splat     unaligned load, 32 bits of memory in every lane, one int in every lane to_real,
-//   to_int          conversions, round to nearest even;  splat_real, multiply, plus, at_least, at_most channel_of<C>
-//   byte C of every lane, zero-extended;  shift_in<C>: lane << 8 C, merged by `merge` store_valid              stores
-//   the lanes whose bit in `valid` is set BITPILOT_FENCE           stops g++ 12 from hoisting loads until it spills;
-//   BITPILOT_UNROLL Bytes, Words, ...        how codes meet weights: prepare(), weight(), multiply_add(); kNarrow: sums
-//   are pairs of 16 bits, which
-//                            widened() turns into 32 bits before they can overflow
-// Registers: FILTERS x VECTORS sums must fit beside VECTORS inputs and one weight.
+//   Vec, Real        vectors of kLanes int32 / float32; kLanes pixels of one quad of channels fill one Vec of bytes
+//   load, splat      unaligned load; one int in every lane.  to_real, to_int: conversions, round to nearest even
+//   channel_of<C>    byte C of every lane, zero-extended;  to_channel<C>: lane << 8 C;  merge: bitwise or
+//   even_lanes       every second lane of two vectors
+//   Lanes            which lanes to store: valid_lanes, first_lanes, store_lanes, load_lanes
+//   BITPILOT_FENCE   stops g++ 12 from hoisting loads until it spills;  BITPILOT_UNROLL: of the next loop
+//   Bytes, Words, …  how codes meet weights: prepare(), weight(), multiply_add(); kNarrow: sums are pairs of 16 bits,
+//                    which widened() turns into 32 bits before they can overflow
+// Here pixels stand in lanes.  Registers: FILTERS x VECTORS sums must fit beside VECTORS inputs and one weight.
+
+/// Turns values into codes: clamp(rne(f * scale) + zero_point, 0, highest).
+struct CodeLimits {
+  explicit CodeLimits(const CodeOutput& output)
+      : scale(splat_real(output.scale)),
+        lowest(splat_real(static_cast<float>(-output.zero_point))),
+        highest(splat_real(static_cast<float>(output.highest - output.zero_point))),
+        zero(splat(output.zero_point)),
+        plain(output.scale == 1 && output.zero_point == 0) {}
+  Vec code(Real value) const {
+    return sum(to_int(at_most(at_least(multiply(value, scale), lowest), highest)), zero);
+  }
+  /// The same where scale is 1 and the zero point 0, as behind most layers.
+  Vec plain_code(Real value) const { return to_int(at_most(at_least(value, lowest), highest)); }
+  Real scale, lowest, highest;
+  Vec zero;
+  bool plain;
+};
+
+/// Products that 16-bit sums of a task can take before they could overflow.
+static inline int narrow_steps(const ConvTask& task) { return 32767 / (2 * task.code_bound * task.weight_bound); }
+
+/// Codes of four channels side by side.
+static inline Vec merged(Vec c0, Vec c1, Vec c2, Vec c3) {
+  return merge(merge(c0, to_channel<1>(c1)), merge(to_channel<2>(c2), to_channel<3>(c3)));
+}
 
 /// f of four filters (one quad of the result) at one vector of positions -> one code per output.
 template <bool ADD>
-static inline void store_quad(const ConvTask& task, int filter, int position, Vec s0, Vec s1, Vec s2, Vec s3) {
+static inline void store_quad(const ConvTask& task, int filter, int position, Lanes stored, Vec s0, Vec s1, Vec s2,
+                              Vec s3) {
   const std::size_t quad = static_cast<std::size_t>(filter) / 4;
   const float* multiplier = task.multiplier + filter;
   Real f0 = multiply(to_real(s0), splat_real(multiplier[0]));
@@ -30,16 +57,11 @@ static inline void store_quad(const ConvTask& task, int filter, int position, Ve
   }
   for (int o = 0; o < task.output_count; ++o) {
     const CodeOutput& output = task.outputs[o];
-    const Real scale = splat_real(output.scale);
-    const Real lowest = splat_real(static_cast<float>(-output.zero_point));
-    const Real highest = splat_real(static_cast<float>(output.highest - output.zero_point));
-    const Vec zero = splat(output.zero_point);
-    const Vec c0 = sum(to_int(at_most(at_least(multiply(f0, scale), lowest), highest)), zero);
-    const Vec c1 = sum(to_int(at_most(at_least(multiply(f1, scale), lowest), highest)), zero);
-    const Vec c2 = sum(to_int(at_most(at_least(multiply(f2, scale), lowest), highest)), zero);
-    const Vec c3 = sum(to_int(at_most(at_least(multiply(f3, scale), lowest), highest)), zero);
-    const Vec codes = merge(merge(c0, to_channel<1>(c1)), merge(to_channel<2>(c2), to_channel<3>(c3)));
-    store_valid(output.dst + quad * output.plane + 4 * static_cast<std::size_t>(position), codes, task.valid, position);
+    const CodeLimits limits(output);
+    const Vec codes = limits.plain ? merged(limits.plain_code(f0), limits.plain_code(f1), limits.plain_code(f2),
+                                            limits.plain_code(f3))
+                                   : merged(limits.code(f0), limits.code(f1), limits.code(f2), limits.code(f3));
+    store_lanes(output.dst + quad * output.plane + 4 * static_cast<std::size_t>(position), codes, stored);
   }
 }
 
@@ -53,9 +75,17 @@ static inline void widen(Vec (&sums)[FILTERS][VECTORS], std::int32_t* wide) {
   }
 }
 
-/// FILTERS filters of one group, from `first` on, at VECTORS * kLanes positions.
-template <class Dot, int FILTERS, int VECTORS, int GROUP, bool ADD>
-static inline void conv_tile(const ConvTask& task, int group, int first, int position) {
+/// One vector of positions STRIDE apart.
+template <int STRIDE>
+static inline Vec load_codes(const std::uint8_t* from) {
+  return STRIDE == 1 ? load(from) : even_lanes(load(from), load(from + 4 * kLanes));
+}
+
+/// FILTERS filters of one group, from `first` on, at VECTORS * kLanes positions that read from `src` on.  STRIDE 1: of
+/// which the valid ones are stored; 2: the first `left_in_row`.
+template <class Dot, int FILTERS, int VECTORS, int GROUP, bool ADD, int STRIDE>
+static inline void conv_tile(const ConvTask& task, int group, int first, const std::uint8_t* src, int position,
+                             int left_in_row) {
   Vec sums[FILTERS][VECTORS];
   std::int32_t memory[Dot::kNarrow ? FILTERS * VECTORS * kLanes : 1];
   std::int32_t* wide = memory;
@@ -65,21 +95,22 @@ static inline void conv_tile(const ConvTask& task, int group, int first, int pos
     sums[f][v] = splat(Dot::kNarrow ? 0 : task.bias[filter + f]);
     if constexpr (Dot::kNarrow) store_all(wide + (f * VECTORS + v) * kLanes, splat(task.bias[filter + f]));
   }
-  const int steps = Dot::kNarrow ? 32767 / (2 * task.code_bound * task.weight_bound) : 0;
+  const int steps = Dot::kNarrow ? narrow_steps(task) : 0;
   int left = steps;
 
   const std::uint8_t* weights =
       task.weights + static_cast<std::size_t>(group) * task.group_bytes + first * Dot::kFilterBytes;
   const std::size_t quad_first = static_cast<std::size_t>(group) * static_cast<std::size_t>(task.quad_step);
-  const std::uint8_t* src = task.src + quad_first * task.src_plane + 4 * static_cast<std::size_t>(position);
   const std::size_t src_plane = task.src_plane;  // locals: the fence would make members reload
   const std::int32_t* const taps = task.taps;
   const int tap_count = task.tap_count;
+  src += quad_first * src_plane;
   for (int quad = task.quads; quad > 0; --quad, src += src_plane)
     for (int tap = 0; tap < tap_count; ++tap, weights += GROUP * Dot::kFilterBytes) {
       const std::uint8_t* at = src + taps[tap];
       typename Dot::Input codes[VECTORS];
-      BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v) codes[v] = Dot::prepare(load(at + v * 4 * kLanes));
+      BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v) codes[v] =
+          Dot::prepare(load_codes<STRIDE>(at + v * 4 * STRIDE * kLanes));
       BITPILOT_UNROLL for (int f = 0; f < FILTERS; ++f) {
         const typename Dot::Weight weight = Dot::weight(weights + f * Dot::kFilterBytes);
         BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v) sums[f][v] = Dot::multiply_add(sums[f][v], codes[v], weight);
@@ -96,43 +127,89 @@ static inline void conv_tile(const ConvTask& task, int group, int first, int pos
     BITPILOT_UNROLL for (int f = 0; f < FILTERS; ++f) BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v) sums[f][v] =
         load_all(wide + (f * VECTORS + v) * kLanes);
   }
-  BITPILOT_UNROLL for (int f = 0; f < FILTERS; f += 4) BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v)
-      store_quad<ADD>(task, filter + f, position + v * kLanes, sums[f][v], sums[f + 1][v], sums[f + 2][v],
-                      sums[f + 3][v]);
-}
-
-/// All positions of a run of filters: tiles of at most VECTORS vectors, the last ones balanced (4 = 2 + 2, not 3 + 1).
-template <class Dot, int FILTERS, int VECTORS, int GROUP, bool ADD>
-static void conv_filters(const ConvTask& task, int group, int first) {
-  int left = (task.positions + kLanes - 1) / kLanes;
-  int tiles = (left + VECTORS - 1) / VECTORS;
-  for (int position = 0; left > 0; --tiles) {
-    const int now = (left + tiles - 1) / tiles;
-    switch (now) {
-      case 1:
-        conv_tile<Dot, FILTERS, 1, GROUP, ADD>(task, group, first, position);
-        break;
-      case 2:
-        conv_tile < Dot, FILTERS, VECTORS<2 ? VECTORS : 2, GROUP, ADD>(task, group, first, position);
-        break;
-      case 3:
-        conv_tile < Dot, FILTERS, VECTORS<3 ? VECTORS : 3, GROUP, ADD>(task, group, first, position);
-        break;
-      default:
-        conv_tile<Dot, FILTERS, VECTORS, GROUP, ADD>(task, group, first, position);
-        break;
-    }
-    position += now * kLanes;
-    left -= now;
+  BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v) {
+    const Lanes stored =
+        STRIDE == 1 ? valid_lanes(task.valid, position + v * kLanes) : first_lanes(left_in_row - v * kLanes);
+    BITPILOT_UNROLL for (int f = 0; f < FILTERS; f += 4)
+        store_quad<ADD>(task, filter + f, position + v * kLanes, stored, sums[f][v], sums[f + 1][v], sums[f + 2][v],
+                        sums[f + 3][v]);
   }
 }
 
-template <class Dot, int FILTERS, int VECTORS, int GROUP>
-static void conv_groups(const ConvTask& task) {
-  for (int group = 0; group < task.groups; ++group)
+/// `vectors` vectors of positions in tiles of at most VECTORS, the last ones balanced (4 = 2 + 2, not 3 + 1).
+template <class Dot, int FILTERS, int VECTORS, int GROUP, bool ADD, int STRIDE>
+static void conv_run(const ConvTask& task, int group, int first, const std::uint8_t* src, int position, int vectors,
+                     int left_in_row) {
+  for (int tiles = (vectors + VECTORS - 1) / VECTORS; vectors > 0; --tiles) {
+    const int now = (vectors + tiles - 1) / tiles;
+    switch (now) {
+      case 1:
+        conv_tile<Dot, FILTERS, 1, GROUP, ADD, STRIDE>(task, group, first, src, position, left_in_row);
+        break;
+      case 2:
+        conv_tile<Dot, FILTERS, std::min(VECTORS, 2), GROUP, ADD, STRIDE>(task, group, first, src, position,
+                                                                          left_in_row);
+        break;
+      case 3:
+        conv_tile<Dot, FILTERS, std::min(VECTORS, 3), GROUP, ADD, STRIDE>(task, group, first, src, position,
+                                                                          left_in_row);
+        break;
+      default:
+        conv_tile<Dot, FILTERS, VECTORS, GROUP, ADD, STRIDE>(task, group, first, src, position, left_in_row);
+        break;
+    }
+    position += now * kLanes;
+    src += 4 * STRIDE * kLanes * now;
+    left_in_row -= now * kLanes;
+    vectors -= now;
+  }
+}
+
+/// Flat positions, border columns included.
+template <class Dot, int FILTERS, int VECTORS, int GROUP, bool ADD>
+static void conv_flat(const ConvTask& task) {
+  const int from = task.first_position, vectors = (task.positions - from + kLanes - 1) / kLanes;
+  for (int group = task.first_group; group < task.groups; ++group)
     for (int first = 0; first < GROUP; first += FILTERS)
-      if (task.carry.src != nullptr)
-        conv_filters<Dot, FILTERS, VECTORS, GROUP, true>(task, group, first);
-      else
-        conv_filters<Dot, FILTERS, VECTORS, GROUP, false>(task, group, first);
+      conv_run<Dot, FILTERS, VECTORS, GROUP, ADD, 1>(task, group, first, task.src + 4 * static_cast<std::size_t>(from),
+                                                     from, vectors, 0);
+}
+
+/// Row by row, reading every second pixel in place.
+template <class Dot, int VECTORS, bool ADD>
+static void conv_rows(const ConvTask& task) {
+  const int first = (task.first_position + task.row - 1) / task.row, end = (task.positions + task.row - 1) / task.row;
+  for (int group = task.first_group; group < task.groups; ++group)
+    for (int y = first; y < end; ++y)
+      conv_run<Dot, 4, VECTORS, 4, ADD, 2>(task, group, 0, task.src + static_cast<std::size_t>(y) * task.src_row,
+                                           y * task.row, (task.columns + kLanes - 1) / kLanes, task.columns);
+}
+
+/// By pixels; VECTORS vectors of them at a time.
+template <class Dot, int FILTERS, int VECTORS, int GROUP>
+static void conv_by_pixels(const ConvTask& task) {
+  const bool add = task.carry.src != nullptr;
+  if (task.packing.lanes == Packing::Lanes::kPixels)
+    add ? conv_flat<Dot, FILTERS, VECTORS, GROUP, true>(task) : conv_flat<Dot, FILTERS, VECTORS, GROUP, false>(task);
+  else if constexpr (GROUP == 4)
+    add ? conv_rows<Dot, VECTORS, true>(task) : conv_rows<Dot, VECTORS, false>(task);
+}
+
+/// See Kernels::peak.
+template <class Dot>
+static std::int64_t peak_of(int rounds) {
+  constexpr int kSums = 12, kTimes = 16, kProducts = 4 * kLanes;
+  Vec sums[kSums];
+  BITPILOT_UNROLL for (int i = 0; i < kSums; ++i) sums[i] = splat(i);
+  Vec codes = splat(0x01020304), weight = splat(0x01010101);
+  for (int round = 0; round < rounds * kTimes; ++round) {
+    asm("" : "+x"(codes), "+x"(weight));
+    BITPILOT_UNROLL for (int i = 0; i < kSums; ++i) {
+      asm volatile("" : "+x"(codes));  // or one product would serve all sums
+      sums[i] = Dot::multiply_add(sums[i], codes, weight);
+    }
+  }
+  BITPILOT_UNROLL for (int i = 1; i < kSums; ++i) sums[0] = sum(sums[0], sums[i]);
+  asm volatile("" : : "x"(sums[0]));
+  return std::int64_t{rounds} * kTimes * kSums * kProducts;
 }

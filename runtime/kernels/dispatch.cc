@@ -5,6 +5,11 @@
 
 namespace bitpilot {
 
+Packing linear_packing(int lowest, int highest) {
+  const bool bytes = lowest >= -128 && highest <= 127;
+  return {bytes ? Packing::Format::kBytes : Packing::Format::kWords, 8, Packing::Lanes::kFilters};
+}
+
 const std::vector<const Kernels*>& all_kernels() {
   static const std::vector<const Kernels*> kernels {
 #if defined(__x86_64__)

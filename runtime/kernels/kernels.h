@@ -22,17 +22,32 @@ namespace bitpilot {
 inline constexpr int kSlackPositions = 64;
 /// Filters per group in packed weights are at most this many; values, multipliers and biases are padded to a multiple
 /// of it.
-inline constexpr int kFilterPadding = 8;
+inline constexpr int kFilterPadding = 16;
 
-/// How packed weights lie: [filter group][input quad][tap][filter][4 channels].
+/// How packed weights lie, [filter group][input quad][tap][filter][4 channels], and what a vector's lanes hold.
 struct Packing {
   /// kBytes: s8 of channels 0 1 2 3.  kWords: s16 of channels 0 2 1 3 (even and odd bytes of a lane meet them as
   /// pairs).
   enum class Format { kBytes, kWords };
+  /// kPixels: flat positions, border columns included; strided windows need gathered copies.
+  /// kRows: pixels of one row at stride 2, read in place.
+  /// kFilters: a group of filters; runs along rows, strides of 1 or 2 are read in place.
+  enum class Lanes { kPixels, kRows, kFilters };
   Format format = Format::kWords;
-  int group = 4;  ///< filters per group: 4 or 8
-  bool operator==(const Packing&) const = default;
+  int group = 4;  ///< filters per group
+  Lanes lanes = Lanes::kPixels;
+  auto operator<=>(const Packing&) const = default;
 };
+
+/// What the choice of a packing depends on.
+struct ConvShape {
+  bool depthwise = false;
+  int lowest = 0, highest = 0;  ///< effective weights
+  int code_bound = 255;         ///< largest input code
+  int out = 1, kernel = 1, stride = 1;
+  int width = 1, height = 1;  ///< of the result
+};
+inline constexpr int kMaxPackings = 4;
 
 /// One code made of a value f: clamp(rne(f * scale) + zero_point, 0, highest).
 struct CodeOutput {
@@ -57,12 +72,19 @@ struct ConvTask {
   std::size_t src_plane = 0;           ///< bytes from quad to quad
   const std::int32_t* taps = nullptr;  ///< byte offset of each tap from the position itself
   int tap_count = 0;
-  int positions = 0;
+  int first_position = 0;               ///< a multiple of 64; a part of a task leaves out what stands before it ...
+  int positions = 0;                    ///< ... and from here on
   const std::uint8_t* valid = nullptr;  ///< one bit a position, lowest bit first, padded to a multiple of 32 with zeros
+  /// Not for Packing::Lanes::kPixels: the rows of the result.
+  int columns = 0;          ///< pixels of a row
+  int row = 0;              ///< positions from row to row
+  std::size_t src_row = 0;  ///< bytes from what one row reads to what the next one reads
+  int stride = 1;           ///< 1 or 2
   Packing packing;
   const std::uint8_t* weights = nullptr;  ///< packed, 64-byte aligned
   std::size_t group_bytes = 0;            ///< from filter group to filter group
-  int groups = 0;                         ///< filter groups computed
+  int first_group = 0;                    ///< the same for filter groups
+  int groups = 0;                         ///< end of the filter groups computed
   int quads = 0;                          ///< input quads that each group reads ...
   int quad_step = 0;       ///< ... from quad group * quad_step on: 0 dense, 1 depthwise (its filter groups are of 4)
   int code_bound = 255;    ///< no input code is larger
@@ -119,12 +141,19 @@ struct SumTask {
   std::int32_t* sums = nullptr;
 };
 
-/// dst[o] = sum over i of src[i] * weights[i * stride + o]; stride and out are multiples of 16.
+/// How every set's linear() wants effective weights in [lowest, highest].
+Packing linear_packing(int lowest, int highest);
+
+/// dst[o] = sum over i of src[i] * weight(o, i), modulo 2^32, in linear_packing.  src[i] = low[i] + high[i] * 2^15,
+/// both in the packing's channel order and padded with zeros to a whole quad; high nullptr: all 0.
 struct LinearTask {
-  const std::int32_t* src = nullptr;
-  const std::int16_t* weights = nullptr;
-  std::size_t stride = 0;
-  int in = 0, out = 0;
+  const std::int16_t* low = nullptr;
+  const std::int16_t* high = nullptr;
+  Packing packing;
+  const std::uint8_t* weights = nullptr;
+  std::size_t group_bytes = 0;
+  int groups = 0;
+  int quads = 0;
   std::int32_t* dst = nullptr;
 };
 
@@ -132,14 +161,18 @@ struct LinearTask {
 struct Kernels {
   const char* name;     ///< "scalar", "avx2", "avx512vnni"
   bool (*supported)();  ///< by this processor and operating system
-  /// The packing that conv() wants for effective weights in [lowest, highest] and input codes up to `code_bound`.
-  Packing (*packing)(bool depthwise, int lowest, int highest, int code_bound);
+  /// Fills in the packings that conv() can use for such a layer, the one that is fastest as a rule first; returns how
+  /// many.
+  int (*packings)(const ConvShape& shape, Packing (&legal)[kMaxPackings]);
   void (*conv)(const ConvTask&);
   void (*max_pool)(const PoolTask&);
   void (*gather)(const GatherTask&);
   void (*recode)(const RecodeTask&);
   void (*channel_sums)(const SumTask&);
   void (*linear)(const LinearTask&);
+  /// Does `rounds` times a few hundred independent products of the fastest kind that conv() has, and returns how many:
+  /// timing it gives this core's arithmetic peak.
+  std::int64_t (*peak)(int rounds);
 };
 
 extern const Kernels kScalarKernels;  ///< portable, the reference of all

@@ -9,7 +9,7 @@ static void max_pool(const PoolTask& task) {
       Vec largest = splat(0);
       for (int tap = 0; tap < task.tap_count; ++tap)
         largest = larger_bytes(largest, load(src + 4 * position + task.taps[tap]));
-      store_valid(dst + 4 * position, largest, task.valid, position);
+      store_lanes(dst + 4 * position, largest, valid_lanes(task.valid, position));
     }
   }
 }
@@ -26,7 +26,7 @@ static void gather(const GatherTask& task) {
       for (int column = 0; column < task.columns; column += kLanes) {
         const std::uint8_t* at = src + 4 * column * task.stride;
         const Vec pixels = task.stride == 1 ? load(at) : even_lanes(load(at), load(at + 4 * kLanes));
-        store_first(dst + 4 * column, pixels, task.columns - column);
+        store_lanes(dst + 4 * column, pixels, first_lanes(task.columns - column));
       }
     }
 }
@@ -44,10 +44,9 @@ static void recode(const RecodeTask& task) {
     std::uint8_t* dst = task.output.dst + static_cast<std::size_t>(quad) * task.output.plane;
     for (int position = 0; position < task.positions; position += kLanes) {
       const Vec codes = load(src + 4 * position);
-      const Vec low = merge(recoded(channel_of<0>(codes), task), to_channel<1>(recoded(channel_of<1>(codes), task)));
-      const Vec high =
-          merge(to_channel<2>(recoded(channel_of<2>(codes), task)), to_channel<3>(recoded(channel_of<3>(codes), task)));
-      store_valid(dst + 4 * position, merge(low, high), task.valid, position);
+      const Vec result = merged(recoded(channel_of<0>(codes), task), recoded(channel_of<1>(codes), task),
+                                recoded(channel_of<2>(codes), task), recoded(channel_of<3>(codes), task));
+      store_lanes(dst + 4 * position, result, valid_lanes(task.valid, position));
     }
   }
 }
@@ -57,7 +56,7 @@ static void channel_sums(const SumTask& task) {
     const std::uint8_t* src = task.src + static_cast<std::size_t>(quad) * task.src_plane;
     Vec s0 = splat(0), s1 = s0, s2 = s0, s3 = s0;
     for (int position = 0; position < task.positions; position += kLanes) {
-      const Vec codes = load_valid(src + 4 * position, task.valid, position);
+      const Vec codes = load_lanes(src + 4 * position, valid_lanes(task.valid, position));
       s0 = sum(s0, channel_of<0>(codes));
       s1 = sum(s1, channel_of<1>(codes));
       s2 = sum(s2, channel_of<2>(codes));
@@ -70,12 +69,44 @@ static void channel_sums(const SumTask& task) {
   }
 }
 
-static void linear(const LinearTask& task) {
-  for (int o = 0; o < task.out; o += kLanes) {
-    Vec acc = splat(0);
-    const std::int16_t* weights = task.weights + o;
-    for (int i = 0; i < task.in; ++i, weights += task.stride)
-      acc = sum(acc, product(splat(task.src[i]), load_words(weights)));
-    store_all(task.dst + o, acc);
+/// Sums of GROUPS groups of eight filters: dst[o] += (sum over i of src[i] * weight(o, i)) << shift.
+template <int GROUPS, bool BYTES>
+static inline void linear_groups(const LinearTask& task, int group, const std::int16_t* src, int shift) {
+  constexpr int kVectors = 16 / kLanes, kQuadBytes = BYTES ? 32 : 64;
+  Vec sums[GROUPS][kVectors];
+  BITPILOT_UNROLL for (int g = 0; g < GROUPS; ++g) BITPILOT_UNROLL for (int v = 0; v < kVectors; ++v) sums[g][v] =
+      splat(0);
+  const std::size_t group_bytes = task.group_bytes;
+  const std::uint8_t* weights = task.weights + static_cast<std::size_t>(group) * group_bytes;
+  for (int quad = 0; quad < task.quads; ++quad, src += 4, weights += kQuadBytes) {
+    const Vec values = broadcast_quad(src);
+    BITPILOT_UNROLL for (int g = 0; g < GROUPS; ++g) BITPILOT_UNROLL for (int v = 0; v < kVectors; ++v) {
+      const std::uint8_t* at = weights + g * group_bytes + v * (kQuadBytes / kVectors);
+      sums[g][v] = multiply_add_words(sums[g][v], values, BYTES ? load_bytes_as_words(at) : load(at));
+    }
   }
+  BITPILOT_UNROLL for (int g = 0; g < GROUPS; ++g) BITPILOT_UNROLL for (int v = 0; v < kVectors; ++v) {
+    std::int32_t halves[kLanes];  // two of each filter
+    store_all(halves, sums[g][v]);
+    std::int32_t* dst = task.dst + 8 * (group + g) + v * (kLanes / 2);
+    for (int o = 0; o < kLanes / 2; ++o)
+      dst[o] = static_cast<std::int32_t>(
+          static_cast<std::uint32_t>(dst[o]) +
+          ((static_cast<std::uint32_t>(halves[2 * o]) + static_cast<std::uint32_t>(halves[2 * o + 1])) << shift));
+  }
+}
+
+template <bool BYTES>
+static void linear_pass(const LinearTask& task, const std::int16_t* src, int shift) {
+  int group = 0;
+  for (; group + 4 <= task.groups; group += 4) linear_groups<4, BYTES>(task, group, src, shift);
+  for (; group < task.groups; ++group) linear_groups<1, BYTES>(task, group, src, shift);
+}
+
+static void linear(const LinearTask& task) {
+  for (int o = 0; o < 8 * task.groups; ++o) task.dst[o] = 0;
+  const bool bytes = task.packing.format == Packing::Format::kBytes;
+  const auto pass = bytes ? linear_pass<true> : linear_pass<false>;
+  pass(task, task.low, 0);
+  if (task.high != nullptr) pass(task, task.high, 15);
 }

@@ -20,7 +20,10 @@ int code_of(float value, int zero_point, int highest) {
 
 bool supported() { return true; }
 
-Packing packing(bool, int, int, int) { return {Packing::Format::kWords, 4}; }
+int packings(const ConvShape&, Packing (&legal)[kMaxPackings]) {
+  legal[0] = {Packing::Format::kWords, 4, Packing::Lanes::kPixels};
+  return 1;
+}
 
 /// Sum of one filter at one position, modulo 2^32.
 std::int32_t dot(const ConvTask& task, int group, int filter, int position) {
@@ -39,9 +42,9 @@ std::int32_t dot(const ConvTask& task, int group, int filter, int position) {
 }
 
 void conv(const ConvTask& task) {
-  for (int filter = 0; filter < 4 * task.groups; ++filter) {
+  for (int filter = 4 * task.first_group; filter < 4 * task.groups; ++filter) {
     const auto quad = static_cast<std::size_t>(filter / 4);
-    for (int position = 0; position < task.positions; ++position) {
+    for (int position = task.first_position; position < task.positions; ++position) {
       if (!is_valid(task.valid, position)) continue;
       const auto at = static_cast<std::size_t>(4 * position + filter % 4);
       const auto sum = static_cast<std::uint32_t>(dot(task, filter / 4, filter % 4, position));
@@ -113,19 +116,48 @@ void channel_sums(const SumTask& task) {
     }
 }
 
+/// One weight of a packed Linear layer, and the channel that it meets in the task's order.
+int linear_weight(const LinearTask& task, int filter, int channel) {
+  const bool bytes = task.packing.format == Packing::Format::kBytes;
+  const std::size_t lane = bytes ? 1 : 2, group = static_cast<std::size_t>(filter / task.packing.group),
+                    quad = static_cast<std::size_t>(channel / 4),
+                    in_group = static_cast<std::size_t>(filter % task.packing.group);
+  const std::uint8_t* at =
+      task.weights + group * task.group_bytes +
+      ((quad * static_cast<std::size_t>(task.packing.group) + in_group) * 4 + static_cast<std::size_t>(channel % 4)) *
+          lane;
+  if (bytes) return static_cast<std::int8_t>(*at);
+  std::int16_t word;
+  std::memcpy(&word, at, sizeof(word));
+  return word;
+}
+
 void linear(const LinearTask& task) {
-  for (int o = 0; o < task.out; ++o) {
+  for (int o = 0; o < task.packing.group * task.groups; ++o) {
     std::uint32_t sum = 0;
-    for (int i = 0; i < task.in; ++i)
-      sum += static_cast<std::uint32_t>(task.src[i]) *
-             static_cast<std::uint32_t>(
-                 std::int32_t{task.weights[static_cast<std::size_t>(i) * task.stride + static_cast<std::size_t>(o)]});
+    for (int i = 0; i < 4 * task.quads; ++i) {
+      const auto low = static_cast<std::uint32_t>(std::int32_t{task.low[i]});
+      const auto high = task.high != nullptr ? static_cast<std::uint32_t>(std::int32_t{task.high[i]}) : 0U;
+      sum += (low + (high << 15)) * static_cast<std::uint32_t>(linear_weight(task, o, i));
+    }
     task.dst[o] = static_cast<std::int32_t>(sum);
   }
 }
 
+std::int64_t peak(int rounds) {
+  constexpr int kSums = 16, kTimes = 16;
+  std::int32_t sums[kSums] = {};
+  std::int32_t code = 3;
+  for (int i = 0; i < rounds * kTimes; ++i) {
+    asm("" : "+r"(code));  // unknown to the compiler
+    for (std::int32_t& sum : sums) sum += (code & 255) * 5;
+    asm("" : : "r"(sums) : "memory");
+  }
+  return std::int64_t{rounds} * kTimes * kSums;
+}
+
 }  // namespace
 
-const Kernels kScalarKernels{"scalar", supported, packing, conv, max_pool, gather, recode, channel_sums, linear};
+const Kernels kScalarKernels{"scalar", supported, packings, conv, max_pool, gather, recode, channel_sums, linear, peak};
 
 }  // namespace bitpilot

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "quant/backbones.h"
+#include "runtime/core/backbones.h"
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
 #include "runtime/core/json.h"

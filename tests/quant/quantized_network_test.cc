@@ -2,8 +2,8 @@
 
 #include <doctest/doctest.h>
 
-#include "quant/backbones.h"
 #include "quant/training_loop.h"
+#include "runtime/core/backbones.h"
 #include "runtime/core/error.h"
 
 using namespace bitpilot;

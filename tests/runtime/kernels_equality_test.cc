@@ -30,7 +30,9 @@ struct Value {
       : row(width + pad),
         plane(static_cast<std::size_t>(4 * ((height + 2 * pad) * row + pad))),
         origin(static_cast<std::size_t>(4 * (pad * row + pad))),
-        bytes(plane * static_cast<std::size_t>((channels + 7) / 8 * 2) + 4 * kSlackPositions * 2, 0) {}
+        bytes(plane * static_cast<std::size_t>((channels + kFilterPadding - 1) / kFilterPadding * kFilterPadding / 4) +
+                  4 * kSlackPositions * 2,
+              0) {}
   std::uint8_t& at(int c, int y, int x) {
     return bytes[static_cast<std::size_t>(c / 4) * plane + origin +
                  static_cast<std::size_t>(4 * (y * row + x) + c % 4)];
@@ -80,10 +82,25 @@ class Convolution {
       }
   }
 
+  /// Every packing that the kernels can use for it.
+  std::vector<Packing> packings(const Kernels& kernels) const {
+    ConvShape shape;
+    shape.depthwise = p_.depthwise;
+    shape.lowest = weights_.lowest();
+    shape.highest = weights_.highest();
+    shape.code_bound = (1 << p_.bits_a) - 1;
+    shape.out = p_.out;
+    shape.kernel = p_.kernel;
+    shape.width = p_.width;
+    shape.height = p_.height;
+    Packing legal[kMaxPackings];
+    const int count = kernels.packings(shape, legal);
+    return {legal, legal + count};
+  }
+
   /// Everything that the kernels store, borders (of code 77) included: an 8-bit code and a code of 3 bits with a zero
   /// point.
-  std::vector<std::uint8_t> run(const Kernels& kernels) {
-    const Packing packing = kernels.packing(p_.depthwise, weights_.lowest(), weights_.highest(), (1 << p_.bits_a) - 1);
+  std::vector<std::uint8_t> run(const Kernels& kernels, Packing packing) {
     const PackedWeights packed = pack_weights(weights_, packing);
     Value first(p_.out, p_.height, p_.width, pad_), second = first;
     std::memset(first.bytes.data(), 77, first.bytes.size());
@@ -97,6 +114,9 @@ class Convolution {
     task.tap_count = static_cast<int>(taps_.size());
     task.positions = p_.height * src_.row;
     task.valid = valid_.data();
+    task.columns = p_.width;
+    task.row = src_.row;
+    task.src_row = 4 * static_cast<std::size_t>(src_.row);
     task.packing = packing;
     task.weights = packed.data();
     task.group_bytes = packed.group_bytes;
@@ -159,15 +179,20 @@ class Convolution {
   std::vector<std::uint8_t> valid_;
 };
 
+constexpr Packing kScalarPacking{Packing::Format::kWords, 4, Packing::Lanes::kPixels};
+
 void check_all(const Problem& problem, std::uint64_t seed) {
   Convolution convolution(problem, seed);
-  const std::vector<std::uint8_t> reference = convolution.run(kScalarKernels);
+  const std::vector<std::uint8_t> reference = convolution.run(kScalarKernels, kScalarPacking);
   for (const Kernels* kernels : all_kernels()) {
     if (!kernels->supported()) continue;
     INFO(std::string(kernels->name), ": ", problem.in, " -> ", problem.out, ", kernel ", problem.kernel, ", ",
          problem.height, " x ", problem.width, ", bits ", problem.bits_w, "/", problem.bits_a, ", fill ",
          static_cast<int>(problem.fill), ", depthwise ", problem.depthwise, ", g ", problem.g, ", h ", problem.h);
-    REQUIRE(convolution.run(*kernels) == reference);
+    for (const Packing packing : convolution.packings(*kernels)) {
+      INFO("filters in lanes ", packing.lanes == Packing::Lanes::kFilters);
+      REQUIRE(convolution.run(*kernels, packing) == reference);
+    }
   }
 }
 
@@ -176,7 +201,7 @@ void check_all(const Problem& problem, std::uint64_t seed) {
 TEST_CASE("kernels: the scalar convolution is the integer rule, pixel by pixel") {
   const Problem problem{6, 9, 3, 5, 7, false, false, 8, 8, Fill::kRandom, 1, 0};
   Convolution convolution(problem, 1);
-  const std::vector<std::uint8_t> stored = convolution.run(kScalarKernels);
+  const std::vector<std::uint8_t> stored = convolution.run(kScalarKernels, kScalarPacking);
   Value layout(9, 5, 7, 1);
   layout.bytes.assign(stored.begin(), stored.begin() + static_cast<std::ptrdiff_t>(layout.bytes.size()));
   for (int o = 0; o < 9; ++o)

@@ -6,6 +6,7 @@
 
 #include "runtime/core/random.h"
 #include "runtime/kernels/kernels.h"
+#include "runtime/kernels/packing.h"
 
 using namespace bitpilot;
 
@@ -99,21 +100,40 @@ TEST_CASE("kernels: every set sums the valid pixels of each channel") {
 
 TEST_CASE("kernels: every set multiplies vector and matrix modulo 2^32") {
   Random random(5, "linear");
-  constexpr int kIn = 37, kOut = 48;
-  std::vector<std::int32_t> src(kIn);
-  std::vector<std::int16_t> weights(kIn * kOut);
-  for (std::int32_t& value : src) value = static_cast<std::int32_t>(random.next());
-  for (std::int16_t& value : weights) value = static_cast<std::int16_t>(random.next());
-  for (const Kernels* kernels : all_kernels()) {
-    if (!kernels->supported()) continue;
-    std::vector<std::int32_t> dst(kOut);
-    kernels->linear({src.data(), weights.data(), kOut, kIn, kOut, dst.data()});
-    for (int o = 0; o < kOut; ++o) {
-      std::int64_t expected = 0;
-      for (int i = 0; i < kIn; ++i)
-        expected += static_cast<std::int64_t>(src[static_cast<std::size_t>(i)]) *
-                    weights[static_cast<std::size_t>(i * kOut + o)];
-      CHECK(dst[static_cast<std::size_t>(o)] == static_cast<std::int32_t>(static_cast<std::uint64_t>(expected)));
+  const auto between = [&](int low, int high) {
+    return low + static_cast<int>(random.below(static_cast<std::uint64_t>(high - low + 1)));
+  };
+  for (const int bound : {127, 32767})
+    for (const auto& [in, out] : {std::pair{37, 45}, {64, 10}, {3, 8}, {4, 100}}) {
+      EffectiveWeights weights{out, in, 1, false, {}};
+      for (int i = 0; i < in * out; ++i) weights.values.push_back(static_cast<std::int16_t>(between(-bound, bound)));
+      const Packing packing = linear_packing(weights.lowest(), weights.highest());
+      const PackedWeights packed = pack_weights(weights, packing);
+      const bool words = packing.format == Packing::Format::kWords;
+      CHECK(words == (bound > 127));
+      std::vector<std::int16_t> low, high;
+      for (int i = 0; i < (in + 3) / 4 * 4; ++i) {
+        low.push_back(static_cast<std::int16_t>(between(0, 32767)));  // padding meets weights of 0
+        high.push_back(static_cast<std::int16_t>(between(0, 32767)));
+      }
+      for (const Kernels* kernels : all_kernels()) {
+        if (!kernels->supported()) continue;
+        for (const bool with_high : {false, true}) {
+          std::vector<std::int32_t> dst(static_cast<std::size_t>((out + 7) / 8 * 8));
+          kernels->linear({low.data(), with_high ? high.data() : nullptr, packing, packed.data(), packed.group_bytes,
+                           (out + 7) / 8, (in + 3) / 4, dst.data()});
+          for (int o = 0; o < out; ++o) {
+            std::uint64_t expected = 0;
+            for (int i = 0; i < in; ++i) {
+              // Packed words have channels 0 2 1 3 of a quad, and so has the vector.
+              const int swapped = i % 4 == 1 || i % 4 == 2 ? i / 4 * 4 + 3 - i % 4 : i;
+              const auto at = static_cast<std::size_t>(words ? swapped : i);
+              const std::int64_t value = low[at] + (with_high ? std::int64_t{high[at]} << 15 : 0);
+              expected += static_cast<std::uint64_t>(value * weights.values[static_cast<std::size_t>(o * in + i)]);
+            }
+            CHECK(dst[static_cast<std::size_t>(o)] == static_cast<std::int32_t>(expected));
+          }
+        }
+      }
     }
-  }
 }

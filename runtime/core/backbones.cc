@@ -1,4 +1,4 @@
-#include "quant/backbones.h"
+#include "runtime/core/backbones.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "quant/backbones.h"
+#include "runtime/core/backbones.h"
 
 #include <doctest/doctest.h>
 
@@ -27,7 +27,7 @@ std::int64_t parameters(const Network& network) {
 
 }  // namespace
 
-TEST_CASE("quant/backbones: ResNet-18 at 224 pixels has the published MACs and BOPs") {
+TEST_CASE("core/backbones: ResNet-18 at 224 pixels has the published MACs and BOPs") {
   const Network network = resnet18({3, 224, 224}, 1000);
   CHECK(network.macs() == 1814073344);
   CHECK(network.macs(0) == 118013952);
@@ -38,13 +38,13 @@ TEST_CASE("quant/backbones: ResNet-18 at 224 pixels has the published MACs and B
   CHECK(giga_bops(network, 2) == doctest::Approx(14.37).epsilon(0.0005));
 }
 
-TEST_CASE("quant/backbones: MobileNetV2 at 224 pixels has the published MACs") {
+TEST_CASE("core/backbones: MobileNetV2 at 224 pixels has the published MACs") {
   const Network network = mobilenet_v2({3, 224, 224}, 1000);
   CHECK(network.macs() / 1e6 == doctest::Approx(300.8).epsilon(0.0005));
   CHECK(float_bops(network) / 1e9 == doctest::Approx(308.0).epsilon(0.0005));
 }
 
-TEST_CASE("quant/backbones: the small nets have the size that they are named for") {
+TEST_CASE("core/backbones: the small nets have the size that they are named for") {
   CHECK(resnet8({1, 28, 28}, 10).macs() == 9345920);
   CHECK(resnet8({1, 28, 28}, 10, 8).macs() / 1e6 == doctest::Approx(2.36).epsilon(0.005));
   CHECK(resnet8({1, 28, 28}, 10, 12).macs() / 1e6 == doctest::Approx(5.28).epsilon(0.005));
@@ -54,7 +54,7 @@ TEST_CASE("quant/backbones: the small nets have the size that they are named for
   CHECK(parameters(person_net({3, 96, 96}, 2)) <= 280000);
 }
 
-TEST_CASE("quant/backbones: every backbone can be fused at small and large inputs and survives JSON") {
+TEST_CASE("core/backbones: every backbone can be fused at small and large inputs and survives JSON") {
   for (const std::string& name : backbone_names())
     for (const Shape& shape : {Shape{1, 28, 28}, Shape{3, 32, 32}, Shape{3, 96, 96}}) {
       CAPTURE(name);
@@ -66,7 +66,7 @@ TEST_CASE("quant/backbones: every backbone can be fused at small and large input
     }
 }
 
-TEST_CASE("quant/backbones: shortcuts tie the filters of a residual stage") {
+TEST_CASE("core/backbones: shortcuts tie the filters of a residual stage") {
   const Network network = resnet8({1, 28, 28}, 10);
   // stem, block1.conv1, conv2, block2.shortcut, conv1, conv2, block3.shortcut, conv1, conv2, classifier
   CHECK(network.width_groups() == std::vector<int>{0, 1, 0, 2, 3, 2, 4, 5, 4, 6});
@@ -74,7 +74,7 @@ TEST_CASE("quant/backbones: shortcuts tie the filters of a residual stage") {
   CHECK(network.layer(5).name == "block2.conv2");
 }
 
-TEST_CASE("quant/backbones: an Add that is followed by ReLU is residual, a bottleneck's is linear") {
+TEST_CASE("core/backbones: an Add that is followed by ReLU is residual, a bottleneck's is linear") {
   for (const FusedStep& step : fuse(ds_cnn({1, 28, 28}, 10))) CHECK((step.relu || step.readers.empty()));
   int linear_adds = 0;
   for (const FusedStep& step : fuse(mobilenet_v2({3, 96, 96}, 10))) linear_adds += step.add_node >= 0 && !step.relu;
@@ -84,7 +84,7 @@ TEST_CASE("quant/backbones: an Add that is followed by ReLU is residual, a bottl
   CHECK(residual == 3);
 }
 
-TEST_CASE("quant/backbones: an unknown name is answered with the nearest") {
+TEST_CASE("core/backbones: an unknown name is answered with the nearest") {
   try {
     make_backbone("resnet9", {1, 28, 28}, 10);
     FAIL("accepted");
@@ -95,7 +95,7 @@ TEST_CASE("quant/backbones: an unknown name is answered with the nearest") {
   CHECK_THROWS_AS(make_backbone("resnet8", {1, 28, 28}, 10, -4), Error);
 }
 
-TEST_CASE("quant/backbones: weights, scales and calibration of eight anchors stay within a tenth of plain 8 bit") {
+TEST_CASE("core/backbones: weights, scales and calibration of eight anchors stay within a tenth of plain 8 bit") {
   for (const Network& network : {resnet8({1, 28, 28}, 10), resnet20({3, 32, 32}, 10)}) {
     bitpilot::testing::SampleOptions options;
     options.bits = {2, 3, 4, 5, 6, 7, 8};

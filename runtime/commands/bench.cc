@@ -1,0 +1,199 @@
+#include "runtime/commands/bench.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "runtime/commands/bench_measure.h"
+#include "runtime/commands/bits.h"
+#include "runtime/commands/options.h"
+#include "runtime/core/backbones.h"
+#include "runtime/core/error.h"
+#include "runtime/core/files.h"
+#include "runtime/engine/random_weights.h"
+#include "runtime/kernels/kernels.h"
+#include "runtime/machine.h"
+
+namespace bitpilot {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct BenchFlags {
+  std::string model, network, json;
+  std::vector<std::string> bits;
+  std::int64_t threads = 1;
+  std::int64_t size = 0, channels = 0, classes = 0;
+  std::optional<double> seconds;
+};
+
+Options bench_options(BenchFlags& flags) {
+  Options options("bench", "speed by stage and layer");
+  options.text("model", "FILE", flags.model, "model file (*.safetensors)");
+  options.text("network", "NAME", flags.network, "a backbone with random weights instead: resnet8, resnet18, ...");
+  options.integer("size", "N", flags.size, 8, 1024, "pixels of a --network's picture; its usual size if not given");
+  options.integer("channels", "N", flags.channels, 1, 4, "channels of a --network's picture; 3 if not given");
+  options.integer("classes", "N", flags.classes, 2, 10'000, "classes of a --network; 10, or 1000 from 224 pixels up");
+  options.list(
+      "bits", "BITS", flags.bits,
+      "what to time: 8, 4/8 (weights/activations), an anchor's name or a JSON file; every anchor if not given");
+  options.integer("threads", "N", flags.threads, 1, 64, "threads that share one picture");
+  options.number("seconds", "X", flags.seconds, 0, 3600, "how long to take turns; 3 if not given");
+  options.text("json", "FILE", flags.json, "write bitpilot.bench/1 there; - is standard output");
+  return options;
+}
+
+std::shared_ptr<const Model> load(const BenchFlags& flags) {
+  if (flags.model.empty() == flags.network.empty())
+    throw Error(ExitCode::kUsage, "give one of --model and --network", "bitpilot bench", "see `bitpilot bench --help`");
+  if (!flags.model.empty()) {
+    if (flags.size > 0 || flags.channels > 0 || flags.classes > 0)
+      throw Error(ExitCode::kUsage, "--size, --channels and --classes are for --network", "bitpilot bench",
+                  "leave them out: the model file knows its own");
+    return Model::load(flags.model);
+  }
+  const bool large = flags.network == "resnet18" || flags.network == "mobilenet_v2";
+  const int size = flags.size > 0 ? static_cast<int>(flags.size) : large ? 224 : 32;
+  const int channels = flags.channels > 0 ? static_cast<int>(flags.channels) : 3;
+  const int classes = flags.classes > 0 ? static_cast<int>(flags.classes) : size >= 224 ? 1000 : 10;
+  return std::make_shared<const Model>(random_weights(make_backbone(flags.network, {channels, size, size}, classes)));
+}
+
+std::vector<ConfigTimes> wanted_configs(const BenchFlags& flags, const ModelData& model) {
+  std::vector<ConfigTimes> configs;
+  for (const std::string& text : flags.bits) {
+    const std::optional<BitConfig> config = read_bits(text, model);
+    if (!config)
+      throw Error(ExitCode::kUsage, "--bits policy is no configuration", "bitpilot bench",
+                  "leave it out: a model's policy is timed anyway");
+    configs.push_back({config_name(*config, model), *config, {}, {}, {}});
+  }
+  if (configs.empty())
+    for (const Anchor& anchor : model.anchors) configs.push_back({anchor.name, anchor.config, {}, {}, {}});
+  return configs;
+}
+
+/// Products of a layer at the filters and channels that a configuration computes.
+double active_macs(const ModelData& model, const BitConfig& config, int layer) {
+  const Network& network = model.network;
+  const double out = network.active_out(layer, config, model.space), in = network.active_in(layer, config, model.space);
+  const double share = layer == 0 ? 1
+                       : network.depthwise(layer)
+                           ? out / network.layer(layer).shape.channels
+                           : out * in / network.layer(layer).shape.channels / network.in_channels(layer);
+  return static_cast<double>(network.macs(layer)) * share;
+}
+
+Json times_of(Samples& samples) {
+  return {{"median_ms", samples.median() * 1e3},
+          {"p95_ms", samples.quantile(0.95) * 1e3},
+          {"p99_ms", samples.quantile(0.99) * 1e3},
+          {"samples", samples.size()}};
+}
+
+void add_rate(Json& json, double macs, double seconds, double peak) {
+  json["macs"] = macs;
+  json["gmacs_per_s"] = macs / seconds / 1e9;
+  json["of_peak"] = macs / seconds / peak;
+}
+
+Json config_record(const ModelData& model, ConfigTimes& times, double peak) {
+  Json layers = Json::array();
+  double macs = 0;
+  for (int l = 0; l < model.network.layer_count(); ++l) {
+    Samples& samples = times.layers[static_cast<std::size_t>(l)];
+    Json layer{{"name", model.network.layer(l).name}};
+    layer.update(times_of(samples));
+    const double layer_macs = active_macs(model, times.config, l);
+    add_rate(layer, layer_macs, samples.median(), peak);
+    macs += layer_macs;
+    layers.push_back(std::move(layer));
+  }
+  Json record{{"name", times.name}, {"bits", to_string(times.config, model.space)}};
+  record.update(times_of(times.pass));
+  add_rate(record, macs, times.pass.median(), peak);
+  record["switching_ms"] = (times.after_other.median() - times.pass.median()) * 1e3;
+  record["layers"] = std::move(layers);
+  return record;
+}
+
+Json record_of(const Model& model, const Machine& machine, BenchTimes& times) {
+  Json record{{"schema", "bitpilot.bench/1"},
+              {"version", machine.version},
+              {"cpu", machine.cpu},
+              {"isa", machine.isa},
+              {"threads", machine.threads},
+              {"network", model.data().network.name},
+              {"model", model.hash().empty() ? Json() : Json(model.hash())},
+              {"peak_gmacs_per_s", times.peak / 1e9}};
+  Json stages = Json::object();
+  const auto stage = [&](const char* name, Samples& samples) {
+    if (!samples.empty()) stages[name] = times_of(samples);
+  };
+  stage("preprocess", times.preprocess);
+  stage("statistics", times.statistics);
+  stage("stem", times.stem);
+  stage("policy", times.policy);
+  stage("decision", times.decision);
+  record["stages"] = std::move(stages);
+  if (!times.decision.empty())
+    record["statistics_and_policy_share"] =
+        (times.statistics.median() + times.policy.median()) / (times.statistics.median() + times.decision.median());
+  Json configs = Json::array();
+  for (ConfigTimes& config : times.configs) configs.push_back(config_record(model.data(), config, times.peak));
+  record["configs"] = std::move(configs);
+  return record;
+}
+
+void print_times(const char* name, const Json& times) {
+  std::printf("  %-24s %10.4f %10.4f %10.4f", name, times["median_ms"].get<double>(), times["p95_ms"].get<double>(),
+              times["p99_ms"].get<double>());
+}
+
+void print_record(const Json& record) {
+  std::printf("%s on %s, %s, %d thread%s; peak of one core %.0f GMAC/s\n", record["network"].get<std::string>().c_str(),
+              record["cpu"].get<std::string>().c_str(), record["isa"].get<std::string>().c_str(),
+              record["threads"].get<int>(), record["threads"].get<int>() > 1 ? "s" : "",
+              record["peak_gmacs_per_s"].get<double>());
+  std::printf("  %-24s %10s %10s %10s\n", "stage, ms", "median", "p95", "p99");
+  for (const auto& [name, times] : record["stages"].items()) {
+    print_times(name.c_str(), times);
+    std::printf("\n");
+  }
+  if (record.contains("statistics_and_policy_share"))
+    std::printf("  statistics and policy are %.1f %% of a decision\n",
+                100 * record["statistics_and_policy_share"].get<double>());
+  for (const Json& config : record["configs"]) {
+    std::printf("%s\n", config["name"].get<std::string>().c_str());
+    const auto rates = [](const Json& of) {
+      std::printf("  %8.1f GMAC/s  %.2f of peak", of["gmacs_per_s"].get<double>(), of["of_peak"].get<double>());
+    };
+    for (const Json& layer : config["layers"]) {
+      print_times(layer["name"].get<std::string>().c_str(), layer);
+      rates(layer);
+      std::printf("\n");
+    }
+    print_times("whole pass", config);
+    rates(config);
+    std::printf("  switching %+.4f ms\n", config["switching_ms"].get<double>());
+  }
+}
+
+}  // namespace
+
+int run_bench(const std::vector<std::string>& args) {
+  BenchFlags flags;
+  Options options = bench_options(flags);
+  if (!options.parse(args)) return 0;
+  const std::shared_ptr<const Model> model = load(flags);
+  const Machine machine = this_machine(model->kernels(), static_cast<int>(flags.threads));
+  BenchTimes times = measure(model, wanted_configs(flags, model->data()), machine.threads, flags.seconds.value_or(3));
+  const Json record = record_of(*model, machine, times);
+  if (flags.json != "-") print_record(record);
+  if (flags.json == "-")
+    std::printf("%s\n", record.dump(1).c_str());
+  else if (!flags.json.empty())
+    write_file_atomically(flags.json, record.dump(1) + "\n");
+  return 0;
+}
+
+}  // namespace bitpilot

@@ -1,0 +1,108 @@
+#include "runtime/commands/bench_measure.h"
+
+#include <chrono>
+
+#include "data/preprocess.h"
+#include "runtime/adaptive.h"
+#include "runtime/core/random.h"
+#include "runtime/kernels/kernels.h"
+
+namespace bitpilot {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kLeastTurns = 15;
+constexpr int kPeakRounds = 50;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+template <class Work>
+void add_time(Samples& samples, const Work& work) {
+  const Clock::time_point start = Clock::now();
+  work();
+  samples.add(seconds_since(start));
+}
+
+/// Smooth light and dark areas under some noise: the policy's statistics find something to look at.
+Image sample_picture(const Shape& shape) {
+  Random random(1, "bench picture");
+  Image image(shape.height, shape.width, shape.channels == 1 ? 1 : 3);
+  std::size_t at = 0;
+  for (int y = 0; y < image.height; ++y)
+    for (int x = 0; x < image.width; ++x)
+      for (int c = 0; c < image.channels; ++c)
+        image.pixels[at++] = static_cast<std::uint8_t>(60 + (x * 4 + y * 3) % 120 + static_cast<int>(random.below(40)));
+  return image;
+}
+
+/// Networks of 1 or 3 channels see the picture; others see random codes.
+std::vector<std::uint8_t> sample_codes(const ModelData& model, const Image& picture) {
+  const Shape input = model.network.input_shape();
+  if (input.channels == 1 || input.channels == 3)
+    return preprocess(picture.view(), input, model.preprocessing.stretch).codes;
+  Random random(1, "bench codes");
+  std::vector<std::uint8_t> codes(static_cast<std::size_t>(input.channels * input.height * input.width));
+  for (std::uint8_t& code : codes) code = static_cast<std::uint8_t>(random.below(256));
+  return codes;
+}
+
+/// One turn of everything before the network's rest, and of the policy.
+void measure_stages(const ModelData& model, const Image& picture, AdaptiveSession& adaptive, BenchTimes& times) {
+  const Shape input = model.network.input_shape();
+  if (input.channels != 1 && input.channels != 3) return;
+  Prepared prepared;
+  add_time(times.preprocess, [&] { prepared = preprocess(picture.view(), input, model.preprocessing.stretch); });
+  if (picture.channels == 1) add_time(times.statistics, [&] { image_statistics(picture.view()); });
+  if (!PolicyHead::has_policy(model)) return;
+  DecisionRule rule;
+  rule.lambda = model.default_lambda;
+  const Clock::time_point start = Clock::now();
+  const Decision decision = adaptive.decide(prepared, rule);
+  times.decision.add(seconds_since(start));
+  times.policy.add(decision.policy_ms / 1e3);
+}
+
+void measure_config(Session& session, const std::vector<std::uint8_t>& codes, ConfigTimes& times, Samples& stem) {
+  const auto pass = [&] {
+    add_time(stem, [&] { session.start(codes); });
+    session.look(times.config);
+  };
+  add_time(times.after_other, pass);
+  add_time(times.pass, pass);
+  std::vector<double> seconds(times.layers.size(), 0);
+  session.time_layers(codes, times.config, seconds);
+  for (std::size_t l = 0; l < seconds.size(); ++l) times.layers[l].add(seconds[l]);
+}
+
+}  // namespace
+
+BenchTimes measure(const std::shared_ptr<const Model>& model, std::vector<ConfigTimes> configs, int threads,
+                   double seconds) {
+  const ModelData& data = model->data();
+  BenchTimes times;
+  times.configs = std::move(configs);
+  for (ConfigTimes& config : times.configs) config.layers.resize(static_cast<std::size_t>(data.network.layer_count()));
+  Session session(model, threads);
+  AdaptiveSession adaptive(model);
+  const Image picture = sample_picture(data.network.input_shape());
+  const std::vector<std::uint8_t> codes = sample_codes(data, picture);
+  for (const ConfigTimes& config : times.configs) {
+    session.start(codes);
+    session.look(config.config);  // makes its plan
+  }
+  Samples peak;
+  const Clock::time_point start = Clock::now();
+  for (int turn = 0; turn < kLeastTurns || seconds_since(start) < seconds; ++turn) {
+    std::int64_t products = 0;
+    Samples one;
+    add_time(one, [&] { products = model->kernels().peak(kPeakRounds); });
+    peak.add(static_cast<double>(products) / one.median());
+    measure_stages(data, picture, adaptive, times);
+    for (ConfigTimes& config : times.configs) measure_config(session, codes, config, times.stem);
+  }
+  times.peak = peak.quantile(0.9);  // a turn that was interrupted shows less
+  return times;
+}
+
+}  // namespace bitpilot

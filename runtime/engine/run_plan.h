@@ -1,0 +1,17 @@
+#pragma once
+
+#include <span>
+
+#include "runtime/engine/plan.h"
+#include "runtime/engine/thread_pool.h"
+
+namespace bitpilot {
+
+/// Runs the tasks of a plan in order, each split among the pool's threads.  The integers are the same for any number of
+/// threads.
+void run_plan(const Kernels& kernels, ThreadPool& pool, const Plan& plan);
+/// The same with a clock: adds to seconds[layer] what that layer's tasks took (copies, pools and changes of code
+/// included).
+void time_plan(const Kernels& kernels, ThreadPool& pool, const Plan& plan, std::span<double> seconds);
+
+}  // namespace bitpilot

@@ -1,0 +1,130 @@
+// No guard and no #include, on purpose: see conv.inl.h.  The other way to lay a convolution on vectors: filters in
+// lanes, kLanes of them in a vector, one broadcast quad of codes for each pixel.  A tile is a run of pixels of one row,
+// so nothing is computed for border columns, and a stride is a distance between broadcasts: no copies.  Beside conv.inl.h
+// it needs
+//   broadcast                32 bits of memory in every lane, as one load
+//   pack_pixels              four vectors of codes, one a pixel -> one vector whose 128-bit lane q holds the codes of quad
+//                            q of these pixels, and codes_of_pixel<P>, which undoes it
+//   load_quads, store_quads  such a vector, from and to `kLanes / 4` planes; the latter its first `count` pixels
+
+/// Codes of four pixels, from `p0` on, of one block of filters.
+static inline void store_pixels(const ConvTask& task, int filter, int position, int count, Vec s0, Vec s1, Vec s2,
+                                Vec s3) {
+  const std::size_t quad = static_cast<std::size_t>(filter) / 4, at = 4 * static_cast<std::size_t>(position);
+  const Real multiplier = load_real(task.multiplier + filter);
+  Real f0 = multiply(to_real(s0), multiplier), f1 = multiply(to_real(s1), multiplier);
+  Real f2 = multiply(to_real(s2), multiplier), f3 = multiply(to_real(s3), multiplier);
+  if (task.carry.src != nullptr) {
+    const Vec carried = load_quads(task.carry.src + quad * task.carry.plane + at, task.carry.plane);
+    const Vec zero = splat(task.carry.zero_point);
+    const Real step = splat_real(task.carry.step);
+    f0 = plus(f0, multiply(to_real(minus(codes_of_pixel<0>(carried), zero)), step));
+    f1 = plus(f1, multiply(to_real(minus(codes_of_pixel<1>(carried), zero)), step));
+    f2 = plus(f2, multiply(to_real(minus(codes_of_pixel<2>(carried), zero)), step));
+    f3 = plus(f3, multiply(to_real(minus(codes_of_pixel<3>(carried), zero)), step));
+  }
+  for (int o = 0; o < task.output_count; ++o) {
+    const CodeOutput& output = task.outputs[o];
+    const CodeLimits limits(output);
+    const Vec codes = limits.plain ? pack_pixels(limits.plain_code(f0), limits.plain_code(f1), limits.plain_code(f2),
+                                                 limits.plain_code(f3))
+                                   : pack_pixels(limits.code(f0), limits.code(f1), limits.code(f2), limits.code(f3));
+    store_quads(output.dst + quad * output.plane + at, output.plane, codes, count);
+  }
+}
+
+/// BLOCKS * kLanes filters at PIXELS pixels of one row, STRIDE apart.
+template <class Dot, int BLOCKS, int PIXELS, int STRIDE>
+static inline void filters_tile(const ConvTask& task, int group, const std::uint8_t* src, int position) {
+  Vec sums[BLOCKS][PIXELS];
+  alignas(64) std::int32_t memory[Dot::kNarrow ? BLOCKS * PIXELS * kLanes : 1];
+  std::int32_t* wide = memory;
+  asm("" : "+r"(wide));  // keeps the 32-bit sums out of the registers that the 16-bit ones need
+  BITPILOT_UNROLL for (int b = 0; b < BLOCKS; ++b) BITPILOT_UNROLL for (int p = 0; p < PIXELS; ++p) {
+    const Vec bias = load_all(task.bias + (group + b) * kLanes);
+    sums[b][p] = Dot::kNarrow ? splat(0) : bias;
+    if constexpr (Dot::kNarrow) store_all(wide + (b * PIXELS + p) * kLanes, bias);
+  }
+  const int steps = Dot::kNarrow ? narrow_steps(task) : 0;
+  int left = steps;
+
+  const std::size_t group_bytes = task.group_bytes, src_plane = task.src_plane;  // locals: the fence reloads members
+  const std::uint8_t* weights = task.weights + static_cast<std::size_t>(group) * group_bytes;
+  const std::int32_t* const taps = task.taps;
+  const int tap_count = task.tap_count;
+  for (int quad = task.quads; quad > 0; --quad, src += src_plane)
+    for (int tap = 0; tap < tap_count; ++tap, weights += 4 * kLanes) {
+      const std::uint8_t* at = src + taps[tap];
+      Vec weight[BLOCKS];
+      BITPILOT_UNROLL for (int b = 0; b < BLOCKS; ++b) weight[b] = load(weights + b * group_bytes);
+      BITPILOT_UNROLL for (int p = 0; p < PIXELS; ++p) {
+        const Vec codes = broadcast(at + 4 * STRIDE * p);
+        BITPILOT_UNROLL for (int b = 0; b < BLOCKS; ++b) sums[b][p] = Dot::multiply_add(sums[b][p], codes, weight[b]);
+        BITPILOT_FENCE;
+      }
+      if constexpr (Dot::kNarrow)
+        if (--left == 0) {
+          widen<Dot>(sums, wide);
+          left = steps;
+        }
+    }
+  if constexpr (Dot::kNarrow) {
+    widen<Dot>(sums, wide);
+    BITPILOT_UNROLL for (int b = 0; b < BLOCKS; ++b) BITPILOT_UNROLL for (int p = 0; p < PIXELS; ++p) sums[b][p] =
+        load_all(wide + (b * PIXELS + p) * kLanes);
+  }
+  BITPILOT_UNROLL for (int b = 0; b < BLOCKS; ++b) {
+    const int filter = (group + b) * kLanes;
+    if constexpr (PIXELS < 4) {
+      store_pixels(task, filter, position, 1, sums[b][0], sums[b][0], sums[b][0], sums[b][0]);
+    } else {
+      BITPILOT_UNROLL for (int p = 0; p + 4 <= PIXELS; p += 4)
+          store_pixels(task, filter, position + p, 4, sums[b][p], sums[b][p + 1], sums[b][p + 2], sums[b][p + 3]);
+      // The last four once more: what overlaps is stored again with the same codes.
+      if constexpr (PIXELS % 4 != 0)
+        store_pixels(task, filter, position + PIXELS - 4, 4, sums[b][PIXELS - 4], sums[b][PIXELS - 3],
+                     sums[b][PIXELS - 2], sums[b][PIXELS - 1]);
+    }
+  }
+}
+
+/// All rows of a run of blocks.  The last tile of a row reaches back over pixels that are done already.
+template <class Dot, int BLOCKS, int PIXELS, int STRIDE>
+static void filters_rows(const ConvTask& task, int group) {
+  const int first = (task.first_position + task.row - 1) / task.row, end = (task.positions + task.row - 1) / task.row;
+  for (int y = first; y < end; ++y) {
+    const std::uint8_t* const src = task.src + static_cast<std::size_t>(y) * task.src_row;
+    for (int x = 0; x < task.columns; x += PIXELS) {
+      const int from = x + PIXELS <= task.columns ? x : task.columns - PIXELS;
+      filters_tile<Dot, BLOCKS, PIXELS, STRIDE>(task, group, src + 4 * STRIDE * from, y * task.row + from);
+    }
+  }
+}
+
+/// Tiles of PIXELS pixels, of PIXELS - 1 where the width fits those better, or of single pixels in very narrow pictures.
+template <class Dot, int BLOCKS, int PIXELS, int STRIDE>
+static void filters_width(const ConvTask& task, int group) {
+  const int width = task.columns;
+  if (width < 4) return filters_rows<Dot, BLOCKS, 1, STRIDE>(task, group);
+  if constexpr (PIXELS > 4) {
+    if (width < PIXELS - 1) return filters_rows<Dot, BLOCKS, 4, STRIDE>(task, group);
+    const bool fewer = (width + PIXELS - 2) / (PIXELS - 1) * (PIXELS - 1) < (width + PIXELS - 1) / PIXELS * PIXELS;
+    if (fewer || width < PIXELS) return filters_rows<Dot, BLOCKS, PIXELS - 1, STRIDE>(task, group);
+  }
+  filters_rows<Dot, BLOCKS, PIXELS, STRIDE>(task, group);
+}
+
+template <class Dot, int PIXELS, int STRIDE>
+static void filters_groups(const ConvTask& task) {
+  int group = task.first_group;
+  for (; group + 2 <= task.groups; group += 2) filters_width<Dot, 2, PIXELS, STRIDE>(task, group);
+  if (group < task.groups) filters_width<Dot, 1, PIXELS, STRIDE>(task, group);
+}
+
+template <class Dot, int PIXELS>
+static void conv_by_filters(const ConvTask& task) {
+  if (task.stride == 1)
+    filters_groups<Dot, PIXELS, 1>(task);
+  else
+    filters_groups<Dot, PIXELS, 2>(task);
+}

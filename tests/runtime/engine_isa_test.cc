@@ -1,0 +1,82 @@
+#include <doctest/doctest.h>
+
+#include <utility>
+
+#include "runtime/core/backbones.h"
+#include "runtime/engine/engine.h"
+#include "runtime/engine/random_weights.h"
+#include "runtime/kernels/kernels.h"
+#include "tests/support/random_model.h"
+
+using namespace bitpilot;
+using bitpilot::testing::RandomModel;
+
+namespace {
+
+/// The kernels of one set, with the last of the packings that it can use where it would take the first.
+const Kernels* inner = nullptr;
+int last_packing(const ConvShape& shape, Packing (&legal)[kMaxPackings]) {
+  const int count = inner->packings(shape, legal);
+  std::swap(legal[0], legal[count - 1]);
+  return count;
+}
+
+std::vector<CodeTrace> trace(const ModelData& model, const Kernels& kernels, const std::vector<std::uint8_t>& picture,
+                             const BitConfig& config, int threads = 1) {
+  return Session(std::make_shared<Model>(model, &kernels), threads).trace(picture, config);
+}
+
+void check_equal(const std::vector<CodeTrace>& got, const std::vector<CodeTrace>& expected) {
+  REQUIRE(got.size() == expected.size());
+  for (std::size_t i = 0; i < got.size(); ++i) REQUIRE(got[i].codes == expected[i].codes);
+}
+
+void check_every_set(const ModelData& model, const std::vector<std::uint8_t>& picture, const BitConfig& config) {
+  const std::vector<CodeTrace> expected = trace(model, kScalarKernels, picture, config);
+  for (const Kernels* kernels : all_kernels()) {
+    if (!kernels->supported()) continue;
+    INFO(std::string(kernels->name));
+    check_equal(trace(model, *kernels, picture, config), expected);
+    inner = kernels;
+    Kernels other = *kernels;
+    other.packings = last_packing;
+    INFO("other packings");
+    check_equal(trace(model, other, picture, config), expected);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("engine: every set of kernels and every packing store the same codes at every node of any network") {
+  for (std::uint64_t seed = 500; seed < 620; ++seed) {
+    INFO("seed ", seed);
+    RandomModel random(seed, {.large_zero_points = seed % 3 == 0, .plain_forms = seed % 2 == 0});
+    check_every_set(random.model(), random.picture(), random.config());
+  }
+}
+
+TEST_CASE("engine: the backbones' shapes store the same codes on every set of kernels") {
+  const std::pair<const char*, Shape> nets[] = {{"resnet8", {3, 32, 32}}, {"mobilenet_v2", {3, 48, 64}},
+                                                {"resnet18", {3, 64, 48}}, {"ds_cnn", {1, 28, 28}}};
+  for (const auto& [name, input] : nets) {
+    INFO(std::string(name));
+    const ModelData model = random_weights(make_backbone(name, input, 10, /*width=*/16));
+    std::vector<std::uint8_t> picture;
+    for (int i = 0; i < input.channels * input.height * input.width; ++i)
+      picture.push_back(static_cast<std::uint8_t>(i * 37 + i / 100));
+    for (const Anchor& anchor : model.anchors) check_every_set(model, picture, anchor.config);
+  }
+}
+
+TEST_CASE("engine: any number of threads stores the same codes") {
+  for (const auto& [name, input] : {std::pair<const char*, Shape>{"resnet18", {3, 64, 64}}, {"ds_cnn", {1, 60, 60}}}) {
+    const ModelData model = random_weights(make_backbone(name, input, 10));
+    std::vector<std::uint8_t> picture(static_cast<std::size_t>(input.channels * input.height * input.width), 99);
+    for (std::size_t i = 0; i < picture.size(); i += 3) picture[i] = static_cast<std::uint8_t>(i);
+    const BitConfig& config = model.anchors.front().config;
+    const std::vector<CodeTrace> expected = trace(model, active_kernels(), picture, config);
+    for (const int threads : {2, 3, 5})
+      for (int again = 0; again < 3; ++again)
+        check_equal(trace(model, active_kernels(), picture, config, threads), expected);
+  }
+}
