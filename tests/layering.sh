@@ -20,7 +20,7 @@ allowed() {
     runtime/kernels/*)         echo "$floor|runtime/kernels/" "$json" ;;
     runtime/engine/*)          echo "$engine" "$json|$pixels" ;;
     runtime/sources/* | runtime/sinks/*) echo "$engine|runtime/(sources|sinks)/" "$json|$pixels" ;;
-    runtime/commands/* | runtime/main/*) echo "$engine|runtime/(sources|sinks|commands|media)/" "$json|$pixels" ;;
+    runtime/commands/* | runtime/main/*) echo "$engine|runtime/(sources|sinks|commands|media)/" "$json|$pixels|boost/" ;;
     runtime/media/*)           echo "runtime/|data/" "$json|$pixels|opencv2/(imgcodecs|videoio)" ;;
     runtime/*)                 echo "$engine" "$json|$pixels" ;;
     quant/*)                   echo "$quant" "$json|$torch|$pixels" ;;
@@ -104,7 +104,7 @@ prove_that_rules_bite() {
   printf '#include <torch/torch.h>\n#include <vector>\n#include "data/a.h"\n' >runtime/core/a.h
   printf '#pragma once\n#include <opencv2/imgcodecs.hpp>\n#include <sys/mman.h>\n#include "runtime/core/a.h"\n' >data/a.h
   printf '#include <boost/program_options.hpp>\n#include "quant/none.h"\n' >runtime/engine/a.cc
-  printf '#include <opencv2/imgproc.hpp>\n#include <cstdio>\n#include "data/a.h"\n' >runtime/commands/a.cc
+  printf '#include <opencv2/imgproc.hpp>\n#include <boost/program_options.hpp>\n#include <cstdio>\n#include "data/a.h"\n' >runtime/commands/a.cc
   printf '  #  include "policy/p.h"\n#include <torch/torch.h>\n' >quant/a.cc
   printf '#include "quant/none.h"\n' >policy/p.cc
   printf '// see /wor''k/x\n' >policy/w.cc

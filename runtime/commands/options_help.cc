@@ -32,22 +32,18 @@ std::string wrapped(const std::string& text, std::size_t indent, std::size_t wid
 std::string Options::help() const {
   std::string usage = "usage: bitpilot " + command_, table;
   std::size_t column = 0;
-  const auto head = [](const Option& option) {
-    if (option.positional) return option.name;
-    return "--" + option.name + (option.placeholder.empty() ? "" : " " + option.placeholder);
-  };
   for (const Option& option : options_) {
-    column = std::max(column, head(option).size() + 4);
-    if (option.required) usage += " " + head(option);
+    column = std::max(column, option.usage().size() + 4);
+    if (option.required) usage += " " + option.usage();
   }
   const auto row = [&](const std::string& name, const std::string& text) {
     table += "  " + name + std::string(column - name.size() - 2, ' ') + wrapped(text, column, 118) + "\n";
   };
   for (const Option& option : options_) {
     if (own_config_ || option.name != "config")
-      row(head(option), option.help + (option.repeatable ? " (repeatable)" : ""));
+      row(option.usage(), option.help + (option.repeatable() ? " (repeatable)" : ""));
   }
-  if (!own_config_) row(head(options_.front()), options_.front().help);
+  if (!own_config_) row(options_.front().usage(), options_.front().help);
   row("--help", "this text");
   return "bitpilot " + command_ + ": " + summary_ + "\n" + usage + " [flags]\n\n" + table +
          (remark_.empty() ? "" : "\n" + remark_);

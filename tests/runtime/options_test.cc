@@ -72,6 +72,7 @@ TEST_CASE("commands/options: wrong usage is refused with the flag's name and a w
   };
   refused({"--model", "m", "--modle", "x"}, "did you mean --model?");
   refused({"--model", "m", "--model", "n"}, "--model is given twice");
+  refused({"--model", "m", "--quiet", "--quiet"}, "--quiet is given twice");
   refused({"--model"}, "--model needs a value");
   refused({"--model", "--quiet"}, "--model needs a value");
   refused({"--quiet"}, "--model FILE is missing");
@@ -81,6 +82,40 @@ TEST_CASE("commands/options: wrong usage is refused with the flag's name and a w
   refused({"--model", "m", "--quiet=yes"}, "--quiet takes no value");
   refused({"--model", "m", "a", "b"}, "unexpected argument \"b\"");
   refused({"--model", "m", "-q"}, "unknown flag -q");
+  refused({"--model="}, "--model needs a value");
+  refused({"--model", ""}, "--model takes a value that is not empty");
+  refused({"--model", "m", "--threads", "3.0"}, "not \"3.0\"");
+  refused({"--model", "m", "--threads", "99999999999999999999"}, "--threads takes a whole number from 1 to 64");
+  refused({"--model", "m", "--=x"}, "unknown flag --");
+  refused({"--model", "m", "--FILE", "x"}, "unknown flag --FILE");  // a positional argument has no flag
+  refused({"--model", "m", "--MODEL", "x"}, "unknown flag --MODEL");
+}
+
+TEST_CASE("commands/options: the beginning of a flag's name is not that flag") {
+  for (const char* shortened : {"--mod", "--mode", "--mode=m", "-model", "--q"}) {
+    Flags flags;
+    INFO(shortened);
+    CHECK(flags.parse({"--model", "m", shortened, "m"}) == ExitCode::kUsage);
+    CHECK(flags.says("unknown flag"));
+  }
+}
+
+TEST_CASE("commands/options: behind -- nothing is a flag, and a value by equals sign may begin with dashes") {
+  Flags flags;
+  REQUIRE(flags.parse({"--model=--odd", "--", "--quiet"}) == ExitCode::kOk);
+  CHECK(flags.model == "--odd");
+  CHECK(flags.file == "--quiet");
+  CHECK_FALSE(flags.quiet);
+  CHECK_FALSE(flags.options.given("quiet"));
+}
+
+TEST_CASE("commands/options: what is not given keeps its default") {
+  Flags flags;
+  flags.threads = 7;
+  REQUIRE(flags.parse({"--model", "m"}) == ExitCode::kOk);
+  CHECK(flags.threads == 7);
+  CHECK_FALSE(flags.lambda.has_value());
+  CHECK_FALSE(flags.options.given("threads"));
 }
 
 TEST_CASE("commands/options: a config file has the flags' names and the command line wins") {
@@ -112,6 +147,10 @@ TEST_CASE("commands/options: a wrong config is bad data and names the nearest ke
   refused(R"({"model": "m", "threads": true})", "takes no true or false");
   refused(R"({"model": "m", "quiet": 1})", "takes true or false");
   refused(R"({"model": {"a": 1}})", "takes a plain value");
+  refused(R"({"model": "m", "threads": 65})", "from 1 to 64");
+  refused(R"({"model": "m", "source": ["a", ""]})", "\"source\" takes a value that is not empty");
+  refused(R"({"model": "m", "source": ["a", ["b"]]})", "takes a plain value");
+  refused(R"({"model": "m", "FILE": "x"})", "unknown key \"FILE\"");
   refused(R"({"config": "other.json"})", "unknown key \"config\"");
   refused("[1]", "a config is a JSON object");
   refused("{", "c.json");
