@@ -122,10 +122,12 @@ double normal_quantile(double p) {
   double low = -40, high = 40, x = 0;
   for (int step = 0; step < 200 && high - low > 1e-13; ++step) {
     const double error = normal_cdf(x) - p;
+    if (error == 0) return x;
     (error > 0 ? high : low) = x;
     const double newton = x - error / std::max(normal_density(x), 1e-300);
-    x = newton > low && newton < high ? newton : 0.5 * (low + high);
-    if (error == 0) break;
+    const double next = newton >= low && newton <= high ? newton : 0.5 * (low + high);
+    if (next == x) return x;  // no representable number is nearer
+    x = next;
   }
   return x;
 }
