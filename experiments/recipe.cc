@@ -64,10 +64,11 @@ json path_to_json(const PathRecipe& path) {
 }
 
 PolicyRecipe read_policy(const JsonReader& reader) {
-  reader.allow({"enabled", "draws", "reference_loss", "reference", "offset_steps", "offset_pictures"});
+  reader.allow({"enabled", "draws", "price_draws", "reference_loss", "reference", "offset_steps", "offset_pictures"});
   PolicyRecipe policy;
   policy.enabled = reader.boolean("enabled", true);
   policy.draws = static_cast<int>(reader.integer("draws", 1, 32, policy.draws));
+  policy.price_draws = static_cast<int>(reader.integer("price_draws", 1, 64, policy.price_draws));
   policy.reference_loss = reader.number("reference_loss", 0, 100, policy.reference_loss);
   policy.reference = reader.text("reference", "");
   policy.offset_steps = static_cast<int>(reader.integer("offset_steps", 0, 100000, policy.offset_steps));
@@ -125,7 +126,7 @@ json recipe_to_json(const Recipe& recipe) {
           {"evaluation_images", recipe.evaluation_images}, {"calibration_images", recipe.calibration_images},
           {"checkpoint_steps", recipe.checkpoint_steps}, {"float", stage_to_json(recipe.float_stage)},
           {"supernet", stage_to_json(recipe.supernet)}, {"paths", paths}, {"safe_anchor", recipe.safe_anchor},
-          {"policy", {{"enabled", recipe.policy.enabled}, {"draws", recipe.policy.draws},
+          {"policy", {{"enabled", recipe.policy.enabled}, {"draws", recipe.policy.draws}, {"price_draws", recipe.policy.price_draws},
                       {"reference_loss", recipe.policy.reference_loss}, {"reference", recipe.policy.reference},
                       {"offset_steps", recipe.policy.offset_steps}, {"offset_pictures", recipe.policy.offset_pictures}}}};
 }

@@ -32,7 +32,9 @@ struct PathRecipe {
 struct PolicyRecipe {
   bool enabled = true;
   int draws = 4;                 ///< degraded draws of every picture of the policy split, 1..32
-  double reference_loss = 0.15;  ///< percentage points below the reference anchor that the default lambda may lose
+  double reference_loss = 0.15;  ///< percentage points of accuracy below the reference anchor that the default lambda may lose: its
+                                 ///< one-sided 90 % bound on unseen pictures stays within this
+  int price_draws = 8;           ///< degraded draws of every unseen picture that prices are set on, 1..64
   std::string reference = "";    ///< anchor name; empty: the most accurate
   int offset_steps = 300;        ///< policy-gradient steps for the per-layer offsets, 0 = no offsets, at most 100000
   int offset_pictures = 1500;    ///< rollouts for the learned reward model, and pictures that offsets are judged on, 16..1000000

@@ -47,7 +47,8 @@ class Learner {
     use_both_splits();
     find_floor();
     store();
-    fill_budget();
+    result_.policy_cost = policy_relative_cost(model_);
+    result_.log["error_weight"] = error_weight_;
     return std::move(result_);
   }
 
@@ -102,7 +103,6 @@ class Learner {
     if (best < 0)
       throw Error(ExitCode::kUsage, "no anchor is called '" + options_.reference_anchor + "'",
                   "policy.reference_anchor", "name one of the model's anchors");
-    reference_accuracy_ = best;
     low_ = cheapest * 1.05;
     high_ = std::max(costs.first[reference_], low_ * 1.5);
   }
@@ -313,39 +313,13 @@ class Learner {
     result_.log["lambda_floor"] = p_.lambda_floor;
   }
 
-  void fill_budget() {
-    result_.policy_cost = policy_relative_cost(model_);
-    PolicySweep sweep(model_, validation_, result_.policy_cost);
-    model_.budget.clear();
-    double default_cost = -1;
-    for (const double lambda : log_spaced(options_.lambda_low, options_.lambda_high, 2 * options_.knots - 1)) {
-      const SweepPoint point = sweep.at(lambda);
-      result_.validation.push_back(point);
-      model_.budget.push_back({lambda, point.relative});
-      const bool enough = point.accuracy >= reference_accuracy_ - options_.default_drop;
-      if (!enough || (default_cost >= 0 && point.relative >= default_cost)) continue;
-      default_cost = point.relative;
-      model_.default_lambda = lambda;
-    }
-    if (default_cost < 0) {  // never that good: the most accurate
-      const auto best =
-          std::max_element(result_.validation.begin(), result_.validation.end(),
-                           [](const SweepPoint& a, const SweepPoint& b) { return a.accuracy < b.accuracy; });
-      model_.default_lambda = best->lambda;
-    }
-    result_.default_lambda = model_.default_lambda;
-    result_.log["reference"] = {{"anchor", model_.anchors[reference_].name}, {"accuracy", reference_accuracy_}};
-    result_.log["default_lambda"] = model_.default_lambda;
-    result_.log["error_weight"] = error_weight_;
-  }
-
   ModelData& model_;
   const PolicyOptions& options_;
   const OutcomeTable &train_, &validation_;
   PolicyParameters p_;
   PolicyResult result_;
   Rows losses_;
-  double error_weight_ = 0, reference_accuracy_ = 0, low_ = 0, high_ = 1;
+  double error_weight_ = 0, low_ = 0, high_ = 1;
   std::size_t reference_ = 0;
 };
 

@@ -23,9 +23,7 @@ struct PolicyOptions {
   FirstLookOptions first;
   double lambda_low = 1e-3, lambda_high = 32;  ///< task loss per relative cost
   int knots = 33;                              ///< of the tables over lambda
-  double default_drop =
-      0.0015;  ///< default lambda: the cheapest whose validation accuracy is within this of the reference's
-  std::string reference_anchor;  ///< of the default lambda; empty: the most accurate anchor on validation
+  std::string reference_anchor;  ///< curves are scored up to its cost; empty: the most accurate anchor on validation
   std::vector<StopSignal> signals{StopSignal::kEntropy, StopSignal::kOneMinusTop, StopSignal::kOneMinusMargin};
   std::vector<double> error_weights{0.0, 0.5, 1.0};
   std::vector<double> residual_weights{0.0, 0.25, 0.5, 0.75,
@@ -39,17 +37,15 @@ struct PolicyOptions {
 
 /// What fit_policy did, for reports.
 struct PolicyResult {
-  double default_lambda = 0;
   double policy_cost = 0;              ///< relative
-  std::vector<SweepPoint> validation;  ///< the budget table with accuracies
   std::vector<std::string> dropped;    ///< anchors that the policy does not use
   nlohmann::json log;                  ///< every choice made on validation, with the scores
 };
 
 /// Supervised half of the hybrid objective's policy side: fits temperatures, estimator, stop rule and first look on
 /// full information
-/// (`policy_split`), chooses signal, shrinkage and anchors on `validation`, and fills temperatures, policy, statistics,
-/// ranges, budget and default_lambda of `model`.  About a minute for 20,000 pictures x 8 anchors on one core.
+/// (`policy_split`), chooses signal, shrinkage and anchors on `validation`, and fills temperatures, policy, statistics
+/// and ranges of `model`; prices are another matter (set_prices).  About a minute for 20,000 pictures x 8 anchors on one core.
 /// Deterministic for a seed.
 PolicyResult fit_policy(ModelData& model, const PolicyOptions& options, const OutcomeTable& policy_split,
                         const OutcomeTable& validation);

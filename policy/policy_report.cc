@@ -7,6 +7,7 @@
 
 #include "policy/hybrid_learner.h"
 #include "policy/paired_bootstrap.h"
+#include "policy/prices.h"
 #include "policy/static_hull.h"
 #include "policy/threshold_cascade.h"
 #include "runtime/core/random.h"
@@ -187,6 +188,35 @@ json shuffles(const ModelData& model, const Judge& judge, const OutcomeTable& ta
   return result;
 }
 
+/// What the model's table promises at a price, and how far this set's pictures are from it: deviation is relative (0.01 =
+/// 1 % dearer), with the standard error that as many pictures leave in it.
+json budget_json(const ModelData& model, const PolicySweep& sweep, const std::vector<PolicyChoice>& choices,
+                 double lambda) {
+  const double promised = promised_cost(model.budget, lambda);
+  std::map<std::uint32_t, std::size_t> known;
+  std::vector<double> cost;
+  std::vector<std::size_t> picture;
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    cost.push_back(sweep.cost_of(choices[i]));
+    picture.push_back(known.emplace(sweep.table().index[i], known.size()).first->second);
+  }
+  const ClusteredMean spent = clustered_mean(cost, picture, known.size());
+  return {{"promised", promised},
+          {"deviation", spent.mean / promised - 1},
+          {"standard_error", spent.standard_error / promised}};
+}
+
+/// Over all prices of a sweep: the largest deviation from the table and the mean one, which keeps its sign.
+json budget_summary(const json& sweep) {
+  double largest = 0, mean = 0;
+  for (const json& row : sweep) {
+    const double deviation = row["budget"]["deviation"];
+    largest = std::max(largest, std::abs(deviation));
+    mean += deviation / static_cast<double>(sweep.size());
+  }
+  return {{"largest_deviation", largest}, {"mean_deviation", mean}};
+}
+
 std::string choice_name(const ModelData& model, const PolicyChoice& choice) {
   std::string name = model.anchors[static_cast<std::size_t>(choice.first)].name;
   if (choice.second >= 0) name += ">" + model.anchors[static_cast<std::size_t>(choice.second)].name;
@@ -254,15 +284,15 @@ json policy_report(const ModelData& model, const OutcomeTable& validation, const
   for (const ReportSet& set : sets) {
     Judge judge(model, set, validation_cascades, options);
     json& entry = report["sets"][set.name];
-    double deviation = 0;
     for (const double lambda : lambdas) {
-      const double expected = on_validation.at(lambda).relative;
-      entry["sweep"].push_back(judge.row(judge.sweep().choose(lambda), lambda, expected));
-      deviation = std::max(deviation, std::abs(entry["sweep"].back()["relative"].get<double>() / expected - 1));
+      const auto choices = judge.sweep().choose(lambda);
+      entry["sweep"].push_back(judge.row(choices, lambda, on_validation.at(lambda).relative));
+      entry["sweep"].back()["budget"] = budget_json(model, judge.sweep(), choices, lambda);
     }
-    entry["largest_budget_deviation"] = deviation;
+    entry["budget"] = budget_summary(entry["sweep"]);
     const auto choices = judge.sweep().choose(model.default_lambda);
     entry["default"] = judge.row(choices, model.default_lambda, on_validation.at(model.default_lambda).relative);
+    entry["default"]["budget"] = budget_json(model, judge.sweep(), choices, model.default_lambda);
     entry["default"]["choices"] = shares(model, judge.sweep(), choices);
     const double relative = entry["default"]["relative"];
     entry["ablations"] = ablations(model, judge, *set.table, relative);

@@ -33,8 +33,9 @@ struct ReportOptions {
 /// The evidence for a policy, every figure from the runtime's own decision rules with the policy's cost billed:
 /// accuracy against cost over lambda, beside the static hull, the model's own threshold cascade (pair chosen on
 /// validation, threshold at equal cost) and the best single anchor, with paired bootstrap intervals; the same
-/// configurations drawn at random; ablations and shuffle tests at equal cost; shares of configurations; deviation from
-/// the budget table.
+/// configurations drawn at random; ablations and shuffle tests at equal cost; shares of configurations; by how much the
+/// mean cost differs from what the model's budget table promises, at every price, beside what the number of pictures
+/// leaves open.  The model needs its prices (set_prices).
 nlohmann::json policy_report(const ModelData& model, const OutcomeTable& validation, const std::vector<ReportSet>& sets,
                              const ReportOptions& options = {});
 
