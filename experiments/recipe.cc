@@ -14,19 +14,22 @@ namespace {
 
 using nlohmann::json;
 
+constexpr double kMostPolicyShare = 0.999;  // below 1: before a path has learned anything no policy can be drawn from its scores
+
 StageRecipe read_stage(const JsonReader& reader, StageRecipe stage) {
-  reader.allow({"epochs", "learning_rate", "label_share", "in_place", "random_paths"});
+  reader.allow({"epochs", "learning_rate", "label_share", "in_place", "random_paths", "policy_share"});
   stage.epochs = static_cast<int>(reader.integer("epochs", 0, 1000, stage.epochs));
   stage.learning_rate = reader.number("learning_rate", 1e-8, 1, stage.learning_rate);
   stage.label_share = reader.number("label_share", 0, 1, stage.label_share);
   stage.in_place = reader.boolean("in_place", stage.in_place);
   stage.random_paths = static_cast<int>(reader.integer("random_paths", 0, 4, stage.random_paths));
+  stage.policy_share = reader.number("policy_share", 0, kMostPolicyShare, stage.policy_share);
   return stage;
 }
 
 json stage_to_json(const StageRecipe& stage) {
   return {{"epochs", stage.epochs}, {"learning_rate", stage.learning_rate}, {"label_share", stage.label_share},
-          {"in_place", stage.in_place}, {"random_paths", stage.random_paths}};
+          {"in_place", stage.in_place}, {"random_paths", stage.random_paths}, {"policy_share", stage.policy_share}};
 }
 
 PathRecipe read_path(const JsonReader& reader) {
@@ -97,6 +100,7 @@ Recipe recipe_from_json(const json& value, const std::string& where) {
   recipe.calibration_images = static_cast<int>(reader.integer("calibration_images", 64, 100000, recipe.calibration_images));
   recipe.checkpoint_steps = static_cast<int>(reader.integer("checkpoint_steps", 1, 1000000, recipe.checkpoint_steps));
   if (reader.has("float")) recipe.float_stage = read_stage(reader.at("float"), recipe.float_stage);
+  if (recipe.float_stage.policy_share > 0) reader.at("float").fail("a float network has one path, so no \"policy_share\"");
   if (reader.has("supernet")) recipe.supernet = read_stage(reader.at("supernet"), recipe.supernet);
   if (reader.has("paths")) {
     const JsonReader paths = reader.at("paths");

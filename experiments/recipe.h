@@ -17,6 +17,8 @@ struct StageRecipe {
   double label_share = 0.5;      ///< of the target, the rest is the float teacher's distribution, 0..1
   bool in_place = false;         ///< the first path teaches the others instead of the float network
   int random_paths = 0;          ///< free configurations a step, 0..4
+  double policy_share = 0;       ///< share of the steps, at the end, in which pictures train the paths that the policy would draw for them,
+                                 ///< 0..0.999; supernet only
 };
 
 /// One anchor of the supernet, as a recipe states it.

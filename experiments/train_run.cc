@@ -1,6 +1,7 @@
 #include "experiments/train_run.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -9,6 +10,7 @@
 #include "data/codecs/decode.h"
 #include "experiments/checkpoint.h"
 #include "experiments/finish_run.h"
+#include "experiments/path_draws.h"
 #include "experiments/training_data.h"
 #include "quant/backbones.h"
 #include "quant/export.h"
@@ -140,6 +142,12 @@ bool TrainRun::Impl::train_stage(const Stage& stage) {
   options.seed = request.recipe.seed;
   if (stage.name == "supernet")
     for (const PathRecipe& p : request.recipe.paths) options.path_weights.push_back(p.loss_weight);
+  if (stage.recipe.policy_share > 0) {
+    PathDrawOptions draws;
+    draws.seed = request.recipe.seed;
+    options.path_shares = policy_path_shares(stage.network->network(), stage.network->space(), stage.network->paths(), draws);
+    options.shares_from = total - std::llround(stage.recipe.policy_share * static_cast<double>(total));
+  }
   TrainingLoop loop(stage.network, stage.teacher, total, options);
   NamedTensors tensors = stage.network->parameters();
   for (const auto& list : {stage.network->buffers(), loop.state()}) tensors.insert(tensors.end(), list.begin(), list.end());
