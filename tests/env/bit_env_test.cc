@@ -14,6 +14,18 @@ using namespace bitpilot;
 
 namespace {
 
+// What a decision may be made from knows neither the answer nor how the picture was spoilt: checked by the compiler.
+template <class T>
+concept Tells = requires(T t) { t.label; } || requires(T t) { t.labels; } || requires(T t) { t.target; } ||
+                requires(T t) { t.correct; } || requires(T t) { t.loss; } || requires(T t) { t.family; } ||
+                requires(T t) { t.degradation; } || requires(T t) { t.index; };
+static_assert(Tells<Sample>, "the check must know a type that tells when it sees one");
+static_assert(!Tells<State> && !Tells<SeenLook> && !Tells<ImageStatistics> && !Tells<Observation>);
+// An observation's severity is the estimator's own output; a state holds none.
+template <class T>
+concept TellsSeverity = requires(T t) { t.severity; };
+static_assert(TellsSeverity<Sample> && !TellsSeverity<State> && !TellsSeverity<SeenLook>);
+
 ModelData env_model() {
   ModelData model = bitpilot::testing::sample_model(bitpilot::testing::sample_network());
   model.statistics.clear();
