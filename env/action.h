@@ -6,7 +6,8 @@
 
 namespace bitpilot {
 
-/// Look at the picture (again): the bit-widths in force and the continuous per-layer distributions they are the rounded mode of.
+/// Look at the picture (again): the bit-widths in force and the continuous per-layer distributions they are the rounded
+/// mode of.
 struct TakeLook {
   int anchor = 0;
   BitConfig config;

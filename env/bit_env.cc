@@ -21,7 +21,8 @@ State BitEnv::reset(const Sample& sample, double lambda) {
 
 BitEnv::Outcome BitEnv::step(const Action& action) {
   if (done_ || (looks_ == 0 && std::holds_alternative<Stop>(action)))
-    throw Error(ExitCode::kBug, done_ ? "the episode is over" : "an episode needs a look before it stops", "BitEnv::step", "report this");
+    throw Error(ExitCode::kBug, done_ ? "the episode is over" : "an episode needs a look before it stops",
+                "BitEnv::step", "report this");
   if (std::holds_alternative<Stop>(action)) {
     done_ = true;
     return {state_, finish(), true};

@@ -10,9 +10,9 @@
 
 namespace bitpilot {
 
-/// The decision process with the integer engine as its dynamics.  An episode: start, one look, then stop or a second look.
-/// Rewards: -lambda * relative cost with each look (the stem with the first one, the policy's own cost too), -task loss at the end.
-/// Discount 1.  Not thread-safe.
+/// The decision process with the integer engine as its dynamics.  An episode: start, one look, then stop or a second
+/// look. Rewards: -lambda * relative cost with each look (the stem with the first one, the policy's own cost too),
+/// -task loss at the end. Discount 1.  Not thread-safe.
 class BitEnv {
  public:
   static constexpr int kMaxLooks = 2;
@@ -23,7 +23,8 @@ class BitEnv {
     bool done = false;
   };
 
-  /// `cost`: any unit; only its relative values are read.  `policy_cost`: relative cost of observing and deciding, billed once.
+  /// `cost`: any unit; only its relative values are read.  `policy_cost`: relative cost of observing and deciding,
+  /// billed once.
   BitEnv(std::shared_ptr<const Model> model, CostTable cost, double policy_cost);
 
   State reset(const Sample& sample, double lambda);

@@ -18,7 +18,8 @@ struct SeenLook {
   std::vector<float> scores;  ///< class scores, before temperature
 };
 
-/// State of the bit-width decision process.  It has no member for the label or the degradation on purpose: they cannot leak in.
+/// State of the bit-width decision process.  It has no member for the label or the degradation on purpose: they cannot
+/// leak in.
 struct State {
   ImageStatistics statistics;
   std::vector<std::int32_t> stem_sums;  ///< [stem channels] sums of the stem's 8-bit codes

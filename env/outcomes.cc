@@ -67,8 +67,8 @@ std::vector<std::string> split(const std::vector<char>& text) {
   return names;
 }
 
-void run_range(const std::shared_ptr<const Model>& model, std::size_t from, std::size_t to, const SampleAt& sample_at, OutcomeTable& table,
-               std::vector<std::string>& family_names, std::exception_ptr& failure) try {
+void run_range(const std::shared_ptr<const Model>& model, std::size_t from, std::size_t to, const SampleAt& sample_at,
+               OutcomeTable& table, std::vector<std::string>& family_names, std::exception_ptr& failure) try {
   Session session(model);
   for (std::size_t i = from; i < to; ++i) {
     const Sample sample = sample_at(i);
@@ -79,7 +79,8 @@ void run_range(const std::shared_ptr<const Model>& model, std::size_t from, std:
               table.statistics.begin() + static_cast<std::ptrdiff_t>(i * kStatisticsCount));
     for (std::size_t k = 0; k < table.anchors; ++k) {
       const auto scores = session.look_anchor(static_cast<int>(k));
-      std::copy(scores.begin(), scores.end(), table.scores.begin() + static_cast<std::ptrdiff_t>((i * table.anchors + k) * table.classes));
+      std::copy(scores.begin(), scores.end(),
+                table.scores.begin() + static_cast<std::ptrdiff_t>((i * table.anchors + k) * table.classes));
     }
     table.labels[i] = sample.label;
     table.severity[i] = static_cast<std::uint8_t>(sample.severity);
@@ -94,11 +95,14 @@ void run_range(const std::shared_ptr<const Model>& model, std::size_t from, std:
 
 ImageStatistics OutcomeTable::statistics_of(std::size_t sample) const {
   ImageStatistics result;
-  std::copy_n(statistics.begin() + static_cast<std::ptrdiff_t>(sample * kStatisticsCount), kStatisticsCount, result.values.begin());
+  std::copy_n(statistics.begin() + static_cast<std::ptrdiff_t>(sample * kStatisticsCount), kStatisticsCount,
+              result.values.begin());
   return result;
 }
 
-bool OutcomeTable::correct(std::size_t sample, std::size_t anchor) const { return top_class(scores_of(sample, anchor)) == labels[sample]; }
+bool OutcomeTable::correct(std::size_t sample, std::size_t anchor) const {
+  return top_class(scores_of(sample, anchor)) == labels[sample];
+}
 
 OutcomeTable OutcomeTable::rows(std::size_t from, std::size_t to) const {
   OutcomeTable part;
@@ -108,7 +112,8 @@ OutcomeTable OutcomeTable::rows(std::size_t from, std::size_t to) const {
   part.families = families;
   const auto cut = [&](const auto& values, std::size_t width) {
     using Values = std::decay_t<decltype(values)>;
-    return Values(values.begin() + static_cast<std::ptrdiff_t>(from * width), values.begin() + static_cast<std::ptrdiff_t>(to * width));
+    return Values(values.begin() + static_cast<std::ptrdiff_t>(from * width),
+                  values.begin() + static_cast<std::ptrdiff_t>(to * width));
   };
   part.scores = cut(scores, anchors * classes);
   part.statistics = cut(statistics, kStatisticsCount);
@@ -140,10 +145,12 @@ OutcomeTable joined(const OutcomeTable& first, const OutcomeTable& second) {
   return both;
 }
 
-SampleAt mixed_samples(std::shared_ptr<const ImageSet> set, const Mixture& mixture, const ModelData& model, LoaderOptions options) {
+SampleAt mixed_samples(std::shared_ptr<const ImageSet> set, const Mixture& mixture, const ModelData& model,
+                       LoaderOptions options) {
   options.shuffle = false;
   options.augment = false;
-  return [set = std::move(set), mixture, shape = model.network.input_shape(), stretch = model.preprocessing.stretch, options](std::size_t i) {
+  return [set = std::move(set), mixture, shape = model.network.input_shape(), stretch = model.preprocessing.stretch,
+          options](std::size_t i) {
     return make_sample(*set, i % set->size(), i / set->size(), mixture, shape, stretch, options);
   };
 }
@@ -166,7 +173,9 @@ OutcomeTable roll_out(std::shared_ptr<const Model> model, std::size_t count, con
   std::vector<std::exception_ptr> failures(workers);
   std::vector<std::thread> pool;
   for (std::size_t w = 0; w < workers; ++w) {
-    pool.emplace_back([&, w] { run_range(model, count * w / workers, count * (w + 1) / workers, sample_at, table, names, failures[w]); });
+    pool.emplace_back([&, w] {
+      run_range(model, count * w / workers, count * (w + 1) / workers, sample_at, table, names, failures[w]);
+    });
   }
   for (std::thread& thread : pool) thread.join();
   for (const std::exception_ptr& failure : failures) {
@@ -230,15 +239,16 @@ bool load_outcomes(const std::string& path, const std::string& key, OutcomeTable
   cursor.take(read.family);
   cursor.take(read.severity);
   cursor.take(read.index);
-  if (!cursor.ok || !cursor.at_end() || std::string(stored_key.begin(), stored_key.end()) != key || sizes.size() != 3) return false;
+  if (!cursor.ok || !cursor.at_end() || std::string(stored_key.begin(), stored_key.end()) != key || sizes.size() != 3)
+    return false;
   read.anchors = sizes[0];
   read.classes = sizes[1];
   read.stem_channels = sizes[2];
   read.families = split(families);
   const std::size_t n = read.size();
-  const bool fits = read.scores.size() == n * read.anchors * read.classes && read.statistics.size() == n * kStatisticsCount &&
-                    read.stem_sums.size() == n * read.stem_channels && read.family.size() == n && read.severity.size() == n &&
-                    read.index.size() == n;
+  const bool fits = read.scores.size() == n * read.anchors * read.classes &&
+                    read.statistics.size() == n * kStatisticsCount && read.stem_sums.size() == n * read.stem_channels &&
+                    read.family.size() == n && read.severity.size() == n && read.index.size() == n;
   if (fits) table = std::move(read);
   return fits;
 }

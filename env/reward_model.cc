@@ -53,7 +53,8 @@ struct RewardModel::Impl {
   std::vector<Member> members;
 };
 
-RewardModel::RewardModel(int embedding, int layers, const RewardModelOptions& options) : impl_(std::make_unique<Impl>()), options_(options) {
+RewardModel::RewardModel(int embedding, int layers, const RewardModelOptions& options)
+    : impl_(std::make_unique<Impl>()), options_(options) {
   const std::int64_t inputs = embedding + 3 * layers, hidden = options.hidden;
   for (int m = 0; m < options.members; ++m) {
     Random random(options.seed, "reward model", static_cast<std::uint64_t>(m));
@@ -75,7 +76,8 @@ void RewardModel::fit(const Rollouts& rollouts) {
   const std::int64_t count = train_rows.size(0);
   for (std::size_t m = 0; m < impl_->members.size(); ++m) {
     Impl::Member& member = impl_->members[m];
-    torch::optim::AdamW optimizer(member.parameters, torch::optim::AdamWOptions(options_.learning_rate).weight_decay(1e-3));
+    torch::optim::AdamW optimizer(member.parameters,
+                                  torch::optim::AdamWOptions(options_.learning_rate).weight_decay(1e-3));
     for (int epoch = 0; epoch < options_.epochs; ++epoch) {
       std::vector<std::int64_t> order(static_cast<std::size_t>(count));
       std::iota(order.begin(), order.end(), 0);
@@ -107,7 +109,8 @@ void RewardModel::fit(const Rollouts& rollouts) {
   rank_correlation_ = by_picture.empty() ? 0 : sum / static_cast<double>(by_picture.size());
 }
 
-RewardModel::Prediction RewardModel::predict(const torch::Tensor& embedding, const torch::Tensor& bits, const torch::Tensor& width) const {
+RewardModel::Prediction RewardModel::predict(const torch::Tensor& embedding, const torch::Tensor& bits,
+                                             const torch::Tensor& width) const {
   const torch::Tensor x = inputs_of(embedding, bits, width);
   std::vector<torch::Tensor> means;
   for (const Impl::Member& member : impl_->members) {

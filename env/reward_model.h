@@ -14,7 +14,7 @@ struct RewardModelOptions {
   int epochs = 6;
   int batch = 256;
   double learning_rate = 2e-3;
-  double gate = 0.5;       ///< least mean Spearman correlation within a picture on held-out pictures
+  double gate = 0.5;  ///< least mean Spearman correlation within a picture on held-out pictures
   std::uint64_t seed = 0;
 };
 
@@ -27,9 +27,10 @@ struct Rollouts {
   torch::Tensor picture;    ///< i64 [M]
 };
 
-/// The learned model of the reward: an ensemble of networks (embedding, bits / 8, widths) -> mean and log variance of the task loss, trained by
-/// Gaussian likelihood on rollouts with integer bits.  Differentiable with respect to the bits.
-/// Source of the ensemble: Lakshminarayanan et al., arXiv:1612.01474; of the pessimism: Chua et al., arXiv:1805.12114.
+/// The learned model of the reward: an ensemble of networks (embedding, bits / 8, widths) -> mean and log variance of
+/// the task loss, trained by Gaussian likelihood on rollouts with integer bits.  Differentiable with respect to the
+/// bits. Source of the ensemble: Lakshminarayanan et al., arXiv:1612.01474; of the pessimism: Chua et al.,
+/// arXiv:1805.12114.
 class RewardModel {
  public:
   RewardModel(int embedding, int layers, const RewardModelOptions& options);

@@ -9,6 +9,7 @@
 #include "policy/hybrid_learner.h"
 #include "policy/offset_learner.h"
 #include "policy/policy_report.h"
+#include "policy/prices.h"
 #include "quant/training_loop.h"
 #include "runtime/core/cost.h"
 #include "runtime/core/files.h"
@@ -47,14 +48,14 @@ struct Draws {
   SampleAt at;
 };
 
-Draws draws_of(const FinishedTraining& training, const std::shared_ptr<const ImageSet>& whole, const char* purpose) {
+Draws draws_of(const FinishedTraining& training, const std::shared_ptr<const ImageSet>& whole, const char* purpose, int count) {
   const Recipe& recipe = training.request.recipe;
   const auto set = first_images(whole, static_cast<std::size_t>(recipe.evaluation_images));
   LoaderOptions options;
   options.seed = recipe.seed;
   options.purpose = purpose;
   options.shuffle = options.augment = false;
-  return {set->size() * static_cast<std::size_t>(recipe.policy.draws), mixed_samples(set, standard_mixture(), training.model, options)};
+  return {set->size() * static_cast<std::size_t>(count), mixed_samples(set, standard_mixture(), training.model, options)};
 }
 
 /// Per-layer offsets on top of a fitted two-look policy; they stay only if they gain on validation.
@@ -76,20 +77,40 @@ json learn_offsets_of(FinishedTraining* training, const OutcomeTable& policy_spl
   return learn_offsets(training->model, inputs, options).log;
 }
 
-/// Fits the two-look policy on the policy split and chooses on validation, then the offsets.  Returns the validation table.
+/// Budget table and default price, on many fresh draws of every picture that the backbone has not seen: what varies most from picture
+/// to picture is whether it gets a second look, and that is as uncertain as there are few pictures.
+json set_prices_of(FinishedTraining* training) {
+  const Recipe& recipe = training->request.recipe;
+  const auto model = std::make_shared<const Model>(training->model);
+  const auto table_of = [&](const std::shared_ptr<const ImageSet>& split, const char* purpose) {
+    const Draws draws = draws_of(*training, split, purpose, recipe.policy.price_draws);
+    return roll_out(model, draws.count, draws.at, training->request.threads);
+  };
+  const OutcomeTable validation = table_of(training->splits.validation, "prices/validation"),
+                     policy_split = table_of(training->splits.policy, "prices/policy");
+  std::vector<const OutcomeTable*> unseen{&validation}, fitted;
+  (networks_decide(training->model) ? fitted : unseen).push_back(&policy_split);
+  PriceOptions options;
+  options.reference_anchor = recipe.policy.reference;
+  options.allowed_loss = recipe.policy.reference_loss / 100;
+  return set_prices(training->model, options, unseen, fitted).to_json();
+}
+
+/// Fits the two-look policy on the policy split and chooses on validation, sets the prices, then learns the offsets.  Returns the validation table.
 OutcomeTable learn_policy(FinishedTraining* training) {
   const Recipe& recipe = training->request.recipe;
   const int threads = training->request.threads;
   const auto calibrated = std::make_shared<const Model>(training->model);
-  const Draws train = draws_of(*training, training->splits.policy, "policy"), check = draws_of(*training, training->splits.validation, "validation");
+  const Draws train = draws_of(*training, training->splits.policy, "policy", recipe.policy.draws),
+              check = draws_of(*training, training->splits.validation, "validation", recipe.policy.draws);
   const OutcomeTable policy_split = roll_out(calibrated, train.count, train.at, threads);
   OutcomeTable validation = roll_out(calibrated, check.count, check.at, threads);
   PolicyOptions options;
   options.seed = recipe.seed;
-  options.default_drop = recipe.policy.reference_loss / 100;
   options.reference_anchor = recipe.policy.reference;
   options.log = [](const std::string& line) { std::cerr << line << "\n"; };
   json log{{"looks", fit_policy(training->model, options, policy_split, validation).log}};
+  log["prices"] = set_prices_of(training);
   if (recipe.policy.offset_steps > 0) log["offsets"] = learn_offsets_of(training, policy_split, train, validation, check);
   write_file_atomically(training->request.out + "/policy.json", log.dump(2) + "\n");
   return validation;

@@ -14,13 +14,16 @@ namespace {
 
 using nlohmann::json;
 
+constexpr double kMostPolicyShare = 0.999;  // below 1: before a path has learned anything no policy can be drawn from its scores
+
 StageRecipe read_stage(const JsonReader& reader, StageRecipe stage) {
-  reader.allow({"epochs", "learning_rate", "label_share", "in_place", "random_paths", "paths"});
+  reader.allow({"epochs", "learning_rate", "label_share", "in_place", "random_paths", "policy_share", "paths"});
   stage.epochs = static_cast<int>(reader.integer("epochs", 0, 1000, stage.epochs));
   stage.learning_rate = reader.number("learning_rate", 1e-8, 1, stage.learning_rate);
   stage.label_share = reader.number("label_share", 0, 1, stage.label_share);
   stage.in_place = reader.boolean("in_place", stage.in_place);
   stage.random_paths = static_cast<int>(reader.integer("random_paths", 0, 4, stage.random_paths));
+  stage.policy_share = reader.number("policy_share", 0, kMostPolicyShare, stage.policy_share);
   if (reader.has("paths")) {
     const JsonReader names = reader.at("paths");
     for (std::size_t i = 0; i < names.size(); ++i) stage.paths.push_back(names.at(i).text());
@@ -30,7 +33,7 @@ StageRecipe read_stage(const JsonReader& reader, StageRecipe stage) {
 
 json stage_to_json(const StageRecipe& stage) {
   json result{{"epochs", stage.epochs}, {"learning_rate", stage.learning_rate}, {"label_share", stage.label_share},
-              {"in_place", stage.in_place}, {"random_paths", stage.random_paths}};
+              {"in_place", stage.in_place}, {"random_paths", stage.random_paths}, {"policy_share", stage.policy_share}};
   if (!stage.paths.empty()) result["paths"] = stage.paths;
   return result;
 }
@@ -99,10 +102,11 @@ json path_to_json(const PathRecipe& path) {
 }
 
 PolicyRecipe read_policy(const JsonReader& reader) {
-  reader.allow({"enabled", "draws", "reference_loss", "reference", "offset_steps", "offset_pictures"});
+  reader.allow({"enabled", "draws", "price_draws", "reference_loss", "reference", "offset_steps", "offset_pictures"});
   PolicyRecipe policy;
   policy.enabled = reader.boolean("enabled", true);
   policy.draws = static_cast<int>(reader.integer("draws", 1, 32, policy.draws));
+  policy.price_draws = static_cast<int>(reader.integer("price_draws", 1, 64, policy.price_draws));
   policy.reference_loss = reader.number("reference_loss", 0, 100, policy.reference_loss);
   policy.reference = reader.text("reference", "");
   policy.offset_steps = static_cast<int>(reader.integer("offset_steps", 0, 100000, policy.offset_steps));
@@ -131,6 +135,7 @@ Recipe recipe_from_json(const json& value, const std::string& where) {
   recipe.calibration_images = static_cast<int>(reader.integer("calibration_images", 64, 100000, recipe.calibration_images));
   recipe.checkpoint_steps = static_cast<int>(reader.integer("checkpoint_steps", 1, 1000000, recipe.checkpoint_steps));
   if (reader.has("float")) recipe.float_stage = read_stage(reader.at("float"), recipe.float_stage);
+  if (recipe.float_stage.policy_share > 0) reader.at("float").fail("a float network has one path, so no \"policy_share\"");
   if (reader.has("supernet")) recipe.supernet = read_stages(reader.at("supernet"));
   if (reader.has("paths")) {
     const JsonReader paths = reader.at("paths");
@@ -161,7 +166,7 @@ json recipe_to_json(const Recipe& recipe) {
           {"evaluation_images", recipe.evaluation_images}, {"calibration_images", recipe.calibration_images},
           {"checkpoint_steps", recipe.checkpoint_steps}, {"float", stage_to_json(recipe.float_stage)},
           {"supernet", stages_to_json(recipe.supernet)}, {"paths", paths}, {"safe_anchor", recipe.safe_anchor},
-          {"policy", {{"enabled", recipe.policy.enabled}, {"draws", recipe.policy.draws},
+          {"policy", {{"enabled", recipe.policy.enabled}, {"draws", recipe.policy.draws}, {"price_draws", recipe.policy.price_draws},
                       {"reference_loss", recipe.policy.reference_loss}, {"reference", recipe.policy.reference},
                       {"offset_steps", recipe.policy.offset_steps}, {"offset_pictures", recipe.policy.offset_pictures}}}};
 }

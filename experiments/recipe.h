@@ -17,6 +17,8 @@ struct StageRecipe {
   double label_share = 0.5;      ///< of the target, the rest is the float teacher's distribution, 0..1
   bool in_place = false;         ///< the first path teaches the others instead of the float network
   int random_paths = 0;          ///< free configurations a step, 0..4
+  double policy_share = 0;       ///< share of the steps, at the end, in which pictures train the paths that the policy would draw for them,
+                                 ///< 0..0.999; supernet only
   std::vector<std::string> paths;  ///< names of the paths that this stage trains; empty = all.  Those of earlier stages that it leaves
                                    ///< out are held: their codes stay as they are
 };
@@ -34,7 +36,9 @@ struct PathRecipe {
 struct PolicyRecipe {
   bool enabled = true;
   int draws = 4;                 ///< degraded draws of every picture of the policy split, 1..32
-  double reference_loss = 0.15;  ///< percentage points below the reference anchor that the default lambda may lose
+  double reference_loss = 0.15;  ///< percentage points of accuracy below the reference anchor that the default lambda may lose: its
+                                 ///< one-sided 90 % bound on unseen pictures stays within this
+  int price_draws = 8;           ///< degraded draws of every unseen picture that prices are set on, 1..64
   std::string reference = "";    ///< anchor name; empty: the most accurate
   int offset_steps = 300;        ///< policy-gradient steps for the per-layer offsets, 0 = no offsets, at most 100000
   int offset_pictures = 1500;    ///< rollouts for the learned reward model, and pictures that offsets are judged on, 16..1000000
@@ -54,7 +58,7 @@ struct Recipe {
   int evaluation_images = 0;      ///< per evaluation set, 0 = all
   int calibration_images = 4096;  ///< 64..100000
   int checkpoint_steps = 400;     ///< steps between checkpoints, 1..1000000
-  StageRecipe float_stage{12, 3e-3, 1.0, false, 0, {}};
+  StageRecipe float_stage{12, 3e-3, 1.0, false, 0, 0, {}};
   std::vector<StageRecipe> supernet{StageRecipe{}};  ///< one after the other; in JSON an object where there is one, else a list
   std::vector<PathRecipe> paths;
   std::string safe_anchor;        ///< runs when the policy cannot be trusted; empty: the first path

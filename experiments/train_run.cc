@@ -1,6 +1,7 @@
 #include "experiments/train_run.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -9,6 +10,7 @@
 #include "data/codecs/decode.h"
 #include "experiments/checkpoint.h"
 #include "experiments/finish_run.h"
+#include "experiments/path_draws.h"
 #include "experiments/training_data.h"
 #include "quant/export.h"
 #include "runtime/core/backbones.h"
@@ -146,6 +148,14 @@ bool TrainRun::Impl::train_stage(const Stage& stage) {
   options.paths = stage.paths;
   if (stage.network == supernet.get())
     for (const int p : stage.paths) options.path_weights.push_back(request.recipe.paths[p].loss_weight);
+  if (stage.recipe.policy_share > 0) {
+    PathDrawOptions draws;
+    draws.seed = request.recipe.seed;
+    std::vector<PathSpec> trained;
+    for (const int p : stage.paths) trained.push_back(stage.network->paths()[p]);
+    options.path_shares = policy_path_shares(stage.network->network(), stage.network->space(), trained, draws);
+    options.shares_from = total - std::llround(stage.recipe.policy_share * static_cast<double>(total));
+  }
   TrainingLoop loop(stage.network, stage.teacher, total, options);
   NamedTensors tensors = stage.network->parameters();
   for (const auto& list : {stage.network->buffers(), loop.state()}) tensors.insert(tensors.end(), list.begin(), list.end());

@@ -9,8 +9,8 @@
 namespace bitpilot {
 namespace {
 
-constexpr double kEdge = 1e-4;        // u and y are kept this far from 0 and 1
-constexpr int kQuadrature = 512;      // midpoint rule
+constexpr double kEdge = 1e-4;    // u and y are kept this far from 0 and 1
+constexpr int kQuadrature = 512;  // midpoint rule
 constexpr double kPi = 3.14159265358979323846;
 
 double logit(double y) { return std::log(y / (1 - y)); }
@@ -19,7 +19,8 @@ double normal_density(double x) { return std::exp(-0.5 * x * x) / std::sqrt(2 * 
 
 struct Truncation {
   double a, b, z;
-  Truncation(double mean, double spread) : a(-mean / spread), b((1 - mean) / spread), z(normal_cdf(b) - normal_cdf(a)) {}
+  Truncation(double mean, double spread)
+      : a(-mean / spread), b((1 - mean) / spread), z(normal_cdf(b) - normal_cdf(a)) {}
 };
 
 }  // namespace
@@ -28,10 +29,13 @@ BitFamily bit_family(const std::string& name) {
   if (name == "logistic") return BitFamily::kLogistic;
   if (name == "truncated_normal") return BitFamily::kTruncatedNormal;
   const std::string near = nearest_name(name, {"logistic", "truncated_normal"});
-  throw Error(ExitCode::kData, "unknown distribution '" + name + "'", "policy", near.empty() ? "use logistic or truncated_normal" : "did you mean '" + near + "'?");
+  throw Error(ExitCode::kData, "unknown distribution '" + name + "'", "policy",
+              near.empty() ? "use logistic or truncated_normal" : "did you mean '" + near + "'?");
 }
 
-const char* bit_family_name(BitFamily family) { return family == BitFamily::kLogistic ? "logistic" : "truncated_normal"; }
+const char* bit_family_name(BitFamily family) {
+  return family == BitFamily::kLogistic ? "logistic" : "truncated_normal";
+}
 
 double BitDistribution::sample(double u) const {
   const double inside = std::clamp(u, kEdge, 1 - kEdge);
@@ -61,7 +65,8 @@ double BitDistribution::cdf(double y) const {
 double BitDistribution::entropy() const {
   if (family == BitFamily::kTruncatedNormal) {
     const Truncation t(mean, spread);
-    return std::log(std::sqrt(2 * kPi * std::exp(1.0)) * spread * t.z) + (t.a * normal_density(t.a) - t.b * normal_density(t.b)) / (2 * t.z);
+    return std::log(std::sqrt(2 * kPi * std::exp(1.0)) * spread * t.z) +
+           (t.a * normal_density(t.a) - t.b * normal_density(t.b)) / (2 * t.z);
   }
   // H(y) = H(logit y) + E[log(y (1 - y))], and a logistic variable's entropy is log(spread) + 2.
   double sum = 0;
@@ -117,10 +122,12 @@ double normal_quantile(double p) {
   double low = -40, high = 40, x = 0;
   for (int step = 0; step < 200 && high - low > 1e-13; ++step) {
     const double error = normal_cdf(x) - p;
+    if (error == 0) return x;
     (error > 0 ? high : low) = x;
     const double newton = x - error / std::max(normal_density(x), 1e-300);
-    x = newton > low && newton < high ? newton : 0.5 * (low + high);
-    if (error == 0) break;
+    const double next = newton >= low && newton <= high ? newton : 0.5 * (low + high);
+    if (next == x) return x;  // no representable number is nearer
+    x = next;
   }
   return x;
 }

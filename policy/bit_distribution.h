@@ -9,21 +9,22 @@ enum class BitFamily { kLogistic, kTruncatedNormal };
 BitFamily bit_family(const std::string& name);  ///< "logistic" or "truncated_normal".  Throws Error(kData)
 const char* bit_family_name(BitFamily family);
 
-/// A continuous distribution of one layer's bit-width.  It lives on y in (0, 1): rung r of a ladder with R rungs is the cell
-/// [r / R, (r + 1) / R], its centre the rung itself; between centres bits are interpolated.
+/// A continuous distribution of one layer's bit-width.  It lives on y in (0, 1): rung r of a ladder with R rungs is the
+/// cell [r / R, (r + 1) / R], its centre the rung itself; between centres bits are interpolated.
 ///   logistic           y = sigmoid(mean + spread * logit(u)); mean real, spread > 0.  Closed distribution function.
-///   truncated normal   y = mean + spread * Phi^-1(Phi(A) + u * Z), A = -mean / spread, B = (1 - mean) / spread, Z = Phi(B) - Phi(A).
+///   truncated normal   y = mean + spread * Phi^-1(Phi(A) + u * Z), A = -mean / spread, B = (1 - mean) / spread, Z =
+///   Phi(B) - Phi(A).
 /// Both are reparameterised: u ~ U(0, 1) carries the randomness, gradients pass through mean and spread.
 struct BitDistribution {
   BitFamily family = BitFamily::kLogistic;
   double mean = 0;
   double spread = 0.3;
 
-  double sample(double u) const;        ///< y; u is clamped to [1e-4, 1 - 1e-4]
-  double log_density(double y) const;   ///< of y in (0, 1)
+  double sample(double u) const;       ///< y; u is clamped to [1e-4, 1 - 1e-4]
+  double log_density(double y) const;  ///< of y in (0, 1)
   double cdf(double y) const;
-  double entropy() const;               ///< nats; closed for the truncated normal, quadrature for the logistic
-  double median() const;                ///< what runs at inference time
+  double entropy() const;  ///< nats; closed for the truncated normal, quadrature for the logistic
+  double median() const;   ///< what runs at inference time
   /// Probability of each of `rungs` rungs: cdf(upper edge) - cdf(lower edge).
   std::vector<double> rung_probabilities(int rungs) const;
 

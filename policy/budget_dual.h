@@ -4,7 +4,8 @@
 
 namespace bitpilot {
 
-/// The multiplier that holds an average cost at a target: price <- max(0, price + rate * (ema(cost) / target - 1)) after every step.
+/// The multiplier that holds an average cost at a target: price <- max(0, price + rate * (ema(cost) / target - 1))
+/// after every step.
 class BudgetDual {
  public:
   explicit BudgetDual(double target, double price = 0.1, double rate = 0.02, double memory = 0.99)

@@ -13,9 +13,11 @@ IntegerLayer quantise_layer(const RealLayer& layer, double input_step) {
   for (std::size_t o = 0; o < static_cast<std::size_t>(layer.outputs); ++o) {
     const auto row = layer.weights.begin() + static_cast<std::ptrdiff_t>(o * width);
     double largest = 0;
-    for (std::size_t i = 0; i < width; ++i) largest = std::max(largest, std::abs(static_cast<double>(row[static_cast<std::ptrdiff_t>(i)])));
+    for (std::size_t i = 0; i < width; ++i)
+      largest = std::max(largest, std::abs(static_cast<double>(row[static_cast<std::ptrdiff_t>(i)])));
     // A row of (nearly) no weights still has to hold its bias in 2^30.
-    const double step = std::max({largest / 127.0, std::abs(static_cast<double>(layer.bias[o])) / input_step / 0x1.0p28, 1e-12});
+    const double step =
+        std::max({largest / 127.0, std::abs(static_cast<double>(layer.bias[o])) / input_step / 0x1.0p28, 1e-12});
     for (std::size_t i = 0; i < width; ++i)
       result.weights.push_back(static_cast<std::int8_t>(std::nearbyint(row[static_cast<std::ptrdiff_t>(i)] / step)));
     result.bias.push_back(static_cast<std::int32_t>(std::nearbyint(layer.bias[o] / (step * input_step))));

@@ -8,7 +8,8 @@
 namespace bitpilot {
 namespace {
 
-double value_to_go(const PolicySweep& sweep, const Rows& losses, const PolicyParameters& p, std::size_t sample, int first, double lambda) {
+double value_to_go(const PolicySweep& sweep, const Rows& losses, const PolicyParameters& p, std::size_t sample,
+                   int first, double lambda) {
   const int second = sweep.second_of(sample, first, lambda);
   const double loss = losses.row(sample)[static_cast<std::size_t>(second >= 0 ? second : first)];
   return loss + (second >= 0 ? lambda * p.second_cost[static_cast<std::size_t>(second)] : 0.0);
@@ -17,7 +18,8 @@ double value_to_go(const PolicySweep& sweep, const Rows& losses, const PolicyPar
 }  // namespace
 
 double knot_lambda(const PolicyParameters& p, std::size_t knot) {
-  return p.lambda_low * std::pow(p.lambda_high / p.lambda_low, static_cast<double>(knot) / static_cast<double>(p.knots() - 1));
+  return p.lambda_low *
+         std::pow(p.lambda_high / p.lambda_low, static_cast<double>(knot) / static_cast<double>(p.knots() - 1));
 }
 
 void fit_first_values(const PolicySweep& sweep, const Rows& losses, PolicyParameters& p) {
@@ -25,13 +27,15 @@ void fit_first_values(const PolicySweep& sweep, const Rows& losses, PolicyParame
     const double lambda = knot_lambda(p, knot);
     for (std::size_t k = 0; k < p.anchors(); ++k) {
       double sum = 0;
-      for (std::size_t i = 0; i < sweep.size(); ++i) sum += value_to_go(sweep, losses, p, i, static_cast<int>(k), lambda);
+      for (std::size_t i = 0; i < sweep.size(); ++i)
+        sum += value_to_go(sweep, losses, p, i, static_cast<int>(k), lambda);
       p.first_value[knot][k] = static_cast<float>(sum / static_cast<double>(std::max<std::size_t>(1, sweep.size())));
     }
   }
 }
 
-IntegerMlp fit_first_residual(const PolicySweep& sweep, const Rows& losses, const PolicyParameters& p, const FirstLookOptions& options) {
+IntegerMlp fit_first_residual(const PolicySweep& sweep, const Rows& losses, const PolicyParameters& p,
+                              const FirstLookOptions& options) {
   const std::size_t anchors = p.anchors();
   if (anchors < 2) return {};
   Rows inputs{static_cast<int>(sweep.embedding(0).size()) + 1, {}}, targets{static_cast<int>(anchors), {}};

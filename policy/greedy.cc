@@ -22,7 +22,9 @@ struct Move {
   std::size_t layer = 0;
   bool weights = true;
   int direction = -1;
-  bool undoes(const Move& other) const { return layer == other.layer && weights == other.weights && direction == -other.direction; }
+  bool undoes(const Move& other) const {
+    return layer == other.layer && weights == other.weights && direction == -other.direction;
+  }
 };
 
 class Search {
@@ -32,11 +34,12 @@ class Search {
 
   GreedyResult run() {
     if (relative(lowest()) > options_.budget)
-      throw Error(ExitCode::kUsage, "no configuration costs as little as " + std::to_string(options_.budget), "--budget",
-                  "give at least " + std::to_string(relative(lowest())));
+      throw Error(ExitCode::kUsage, "no configuration costs as little as " + std::to_string(options_.budget),
+                  "--budget", "give at least " + std::to_string(relative(lowest())));
     config_ = start();
     judged(config_);
-    const int most = options_.most_iterations > 0 ? options_.most_iterations : 8 * static_cast<int>(space_.layers.size());
+    const int most =
+        options_.most_iterations > 0 ? options_.most_iterations : 8 * static_cast<int>(space_.layers.size());
     const double weights_goal = std::max(options_.budget, 0.95 * relative(weights_target()));
     int made = 0;
     bool any = true;
@@ -51,7 +54,8 @@ class Search {
  private:
   double relative(const BitConfig& config) const { return cost_.cost(config) / cost_.reference(); }
 
-  BitConfig at_bits(const std::function<int(const std::vector<int>&)>& weight, const std::function<int(const std::vector<int>&)>& activation) const {
+  BitConfig at_bits(const std::function<int(const std::vector<int>&)>& weight,
+                    const std::function<int(const std::vector<int>&)>& activation) const {
     BitConfig config = uniform_config(space_, 8, 8);
     for (std::size_t l = 0; l < config.size(); ++l) {
       if (space_.layers[l].fixed) continue;
@@ -117,14 +121,19 @@ class Search {
       moved_ = false;
       return false;
     }
-    const auto [least_loss, most_loss] = std::minmax_element(moves.begin(), moves.end(), [](const auto& a, const auto& b) { return a.second.loss < b.second.loss; });
-    const auto [least_cost, most_cost] = std::minmax_element(moves.begin(), moves.end(), [](const auto& a, const auto& b) { return a.second.relative < b.second.relative; });
-    const auto normal = [](double value, double low, double high) { return high > low ? (value - low) / (high - low) : 0.0; };
+    const auto [least_loss, most_loss] = std::minmax_element(
+        moves.begin(), moves.end(), [](const auto& a, const auto& b) { return a.second.loss < b.second.loss; });
+    const auto [least_cost, most_cost] = std::minmax_element(
+        moves.begin(), moves.end(), [](const auto& a, const auto& b) { return a.second.relative < b.second.relative; });
+    const auto normal = [](double value, double low, double high) {
+      return high > low ? (value - low) / (high - low) : 0.0;
+    };
     double best_score = 1e300;
     const std::pair<Move, SearchPoint>* best = nullptr;
     for (const auto& candidate : moves) {
-      const double score = options_.loss_weight * normal(candidate.second.loss, least_loss->second.loss, most_loss->second.loss) +
-                           normal(candidate.second.relative, least_cost->second.relative, most_cost->second.relative);
+      const double score =
+          options_.loss_weight * normal(candidate.second.loss, least_loss->second.loss, most_loss->second.loss) +
+          normal(candidate.second.relative, least_cost->second.relative, most_cost->second.relative);
       if (score >= best_score) continue;
       best_score = score;
       best = &candidate;
@@ -171,7 +180,8 @@ struct Tally {
 
 }  // namespace
 
-ConfigJudge engine_judge(std::shared_ptr<const Model> model, std::shared_ptr<const std::vector<Sample>> samples, int threads) {
+ConfigJudge engine_judge(std::shared_ptr<const Model> model, std::shared_ptr<const std::vector<Sample>> samples,
+                         int threads) {
   auto memory = std::make_shared<std::map<std::vector<int>, SearchPoint>>();
   return [model, samples, threads, memory](const BitConfig& config) {
     const auto [found, added] = memory->try_emplace(key_of(config));

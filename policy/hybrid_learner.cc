@@ -12,10 +12,12 @@ namespace {
 
 constexpr int kSelectionLambdas = 24;
 constexpr double kFlatAccuracy = 1e-4;  // accuracies on validation that count as equal when more cost is refused
-constexpr double kQuantile = 0.001;  // ranges of the statistics run from this to 1 - this
+constexpr double kQuantile = 0.001;     // ranges of the statistics run from this to 1 - this
 
 const char* signal_name(StopSignal signal) {
-  return signal == StopSignal::kEntropy ? "entropy" : signal == StopSignal::kOneMinusTop ? "one_minus_top" : "one_minus_margin";
+  return signal == StopSignal::kEntropy       ? "entropy"
+         : signal == StopSignal::kOneMinusTop ? "one_minus_top"
+                                              : "one_minus_margin";
 }
 
 void fill_ranges(ModelData& model, const OutcomeTable& table) {
@@ -26,7 +28,8 @@ void fill_ranges(ModelData& model, const OutcomeTable& table) {
     for (std::size_t i = 0; i < table.size(); ++i) column.push_back(table.statistics[i * kStatisticsCount + s]);
     std::sort(column.begin(), column.end());
     const double last = static_cast<double>(column.size() - 1);
-    model.ranges.emplace_back(column[static_cast<std::size_t>(kQuantile * last)], column[static_cast<std::size_t>((1 - kQuantile) * last)]);
+    model.ranges.emplace_back(column[static_cast<std::size_t>(kQuantile * last)],
+                              column[static_cast<std::size_t>((1 - kQuantile) * last)]);
   }
 }
 
@@ -39,13 +42,13 @@ class Learner {
   PolicyResult run() {
     prepare();
     choose_signal();
-    choose_stop_weight();
-    choose_first_weight();
+    choose_networks();
     drop_anchors();
     use_both_splits();
     find_floor();
     store();
-    fill_budget();
+    result_.policy_cost = policy_relative_cost(model_);
+    result_.log["error_weight"] = error_weight_;
     return std::move(result_);
   }
 
@@ -64,7 +67,8 @@ class Learner {
     const std::size_t k = model_.anchors.size();
     for (std::size_t i = 0; i < k; ++i) model_.anchors[i].temperature = fit_temperature(validation_, i);
     fill_ranges(model_, train_);
-    const AnchorCosts costs = anchor_costs(model_, options_.cost ? *options_.cost : bops_table(model_.network, model_.space));
+    const AnchorCosts costs =
+        anchor_costs(model_, options_.cost ? *options_.cost : bops_table(model_.network, model_.space));
     p_.first_cost.assign(costs.first.begin(), costs.first.end());
     p_.second_cost.assign(costs.second.begin(), costs.second.end());
     p_.lambda_low = options_.lambda_low;
@@ -78,29 +82,37 @@ class Learner {
     }
     p_.pair_allowed.assign(knots, pairs);
     p_.spread.assign(k * static_cast<std::size_t>(model_.network.layer_count()) * 2, 0.0F);
-    say("policy: quality estimator");
-    EstimatorOptions estimator = options_.estimator;
-    estimator.seed += options_.seed;
-    fit_quality_estimator(train_, temperatures(), stem_pixels(model_), estimator, p_);
+    fit_estimator(false);
     const double cheapest = *std::min_element(costs.first.begin(), costs.first.end());
     double best = -1;
     for (std::size_t a = 0; a < k; ++a) {
       double accuracy = 0;
       for (std::size_t i = 0; i < validation_.size(); ++i) accuracy += validation_.correct(i, a) ? 1 : 0;
       accuracy /= static_cast<double>(std::max<std::size_t>(1, validation_.size()));
-      result_.log["anchors"][model_.anchors[a].name] = {{"relative", costs.first[a]}, {"accuracy", accuracy},
-                                                        {"temperature", model_.anchors[a].temperature},
-                                                        {"ece", calibration_error(validation_, a, model_.anchors[a].temperature)}};
+      result_.log["anchors"][model_.anchors[a].name] = {
+          {"relative", costs.first[a]},
+          {"accuracy", accuracy},
+          {"temperature", model_.anchors[a].temperature},
+          {"ece", calibration_error(validation_, a, model_.anchors[a].temperature)}};
       const bool named = model_.anchors[a].name == options_.reference_anchor;
       if (options_.reference_anchor.empty() ? accuracy > best : named) {
         best = accuracy;
         reference_ = a;
       }
     }
-    if (best < 0) throw Error(ExitCode::kUsage, "no anchor is called '" + options_.reference_anchor + "'", "policy.reference_anchor", "name one of the model's anchors");
-    reference_accuracy_ = best;
+    if (best < 0)
+      throw Error(ExitCode::kUsage, "no anchor is called '" + options_.reference_anchor + "'",
+                  "policy.reference_anchor", "name one of the model's anchors");
     low_ = cheapest * 1.05;
     high_ = std::max(costs.first[reference_], low_ * 1.5);
+  }
+
+  void fit_estimator(bool stem) {
+    say(stem ? "policy: quality estimator on statistics and stem" : "policy: quality estimator on statistics");
+    EstimatorOptions estimator = options_.estimator;
+    estimator.seed += options_.seed;
+    estimator.stem = stem;
+    fit_quality_estimator(train_, temperatures(), stem_pixels(model_), estimator, p_);
   }
 
   /// Fits the mean values of first looks to a sweep over the policy split.
@@ -140,7 +152,8 @@ class Learner {
         fit_stop_rule(model_, train_, stop_options(weight, false), p_);
         refit_values();
         const double value = score_on_validation();
-        result_.log["signal"].push_back({{"signal", signal_name(candidate)}, {"error_weight", weight}, {"score", value}});
+        result_.log["signal"].push_back(
+            {{"signal", signal_name(candidate)}, {"error_weight", weight}, {"score", value}});
         if (value <= best + (best < 0 ? 0 : options_.least_gain)) continue;
         best = value;
         signal = candidate;
@@ -149,12 +162,31 @@ class Learner {
     }
     p_.signal = signal;
     losses_ = mixed_losses(train_, temperatures(), error_weight_);
-    fit_stop_rule(model_, train_, stop_options(error_weight_, true), p_);
-    refit_values();
+  }
+
+  /// Networks with and without the stem's means as inputs; the stem has to earn what its sums cost.
+  void choose_networks() {
+    double best = -1;
+    PolicyParameters chosen;
+    for (const bool stem : options_.stem) {
+      if (best >= 0 || stem) fit_estimator(stem);
+      p_.first_weight = p_.stop_weight = 0;
+      p_.first_residual = {};
+      fit_stop_rule(model_, train_, stop_options(error_weight_, true), p_);
+      choose_stop_weight(stem);
+      choose_first_weight(stem);
+      const double value = score_on_validation();
+      result_.log["networks"].push_back(
+          {{"stem", stem}, {"score", value}, {"stop_weight", p_.stop_weight}, {"first_weight", p_.first_weight}});
+      if (best >= 0 && value <= best + options_.least_gain) continue;
+      best = value;
+      chosen = p_;
+    }
+    p_ = std::move(chosen);
   }
 
   /// The weight with the best score; a larger weight must beat a smaller one by least_gain.
-  float choose_weight(const char* what, const std::function<double(float)>& score_of) {
+  float choose_weight(const std::string& what, const std::function<double(float)>& score_of) {
     double best = -1;
     float chosen = 0;
     for (const double weight : options_.residual_weights) {
@@ -167,17 +199,18 @@ class Learner {
     return chosen;
   }
 
-  void choose_stop_weight() {
+  void choose_stop_weight(bool stem) {
     say("policy: stop rule");
-    p_.stop_weight = choose_weight("stop_weight", [&](float weight) {
+    p_.stop_weight = choose_weight(stem ? "stop_weight_with_stem" : "stop_weight", [&](float weight) {
       p_.stop_weight = weight;
       refit_values();
       return score_on_validation();
     });
+    if (p_.stop_weight == 0) p_.stop_residual.assign(p_.anchors(), {});
     refit_values();
   }
 
-  void choose_first_weight() {
+  void choose_first_weight(bool stem) {
     say("policy: first look");
     store();
     {
@@ -189,10 +222,11 @@ class Learner {
     p_.first_weight = 1;
     store();
     PolicySweep sweep(model_, validation_, policy_relative_cost(model_));
-    p_.first_weight = choose_weight("first_weight", [&](float weight) {
+    p_.first_weight = choose_weight(stem ? "first_weight_with_stem" : "first_weight", [&](float weight) {
       sweep.parameters().first_weight = weight;
       return score(sweep);
     });
+    if (p_.first_weight == 0) p_.first_residual = {};
   }
 
   void forbid(PolicyParameters& p, std::size_t anchor) const {
@@ -203,12 +237,15 @@ class Learner {
     }
   }
 
-  /// Anchors that do not help on validation leave, worst first: few well-known configurations beat many half-known ones.
+  /// Anchors that do not help on validation leave, worst first: few well-known configurations beat many half-known
+  /// ones.
   void drop_anchors() {
     say("policy: anchors");
     store();
     const OutcomeTable part = train_.rows(0, std::min<std::size_t>(train_.size(), 6000));
-    const Rows part_losses{losses_.columns, {losses_.values.begin(), losses_.values.begin() + static_cast<std::ptrdiff_t>(part.size()) * losses_.columns}};
+    const Rows part_losses{
+        losses_.columns,
+        {losses_.values.begin(), losses_.values.begin() + static_cast<std::ptrdiff_t>(part.size()) * losses_.columns}};
     PolicySweep values(model_, part, 0), judge(model_, validation_, policy_relative_cost(model_));
     const auto score_without = [&](PolicyParameters p) {
       values.parameters() = p;
@@ -244,7 +281,8 @@ class Learner {
     result_.log["score"] = score_on_validation();
   }
 
-  /// The shape of the policy is settled: its few-parameter tables (curves, mean values) are fitted once more, to all pictures.
+  /// The shape of the policy is settled: its few-parameter tables (curves, mean values) are fitted once more, to all
+  /// pictures.
   void use_both_splits() {
     const OutcomeTable both = joined(train_, validation_);
     losses_ = mixed_losses(both, temperatures(), error_weight_);
@@ -265,7 +303,8 @@ class Learner {
     store();
     const PolicySweep sweep(model_, validation_, policy_relative_cost(model_));
     std::vector<SweepPoint> points;
-    for (const double lambda : log_spaced(options_.lambda_low, options_.lambda_high, 2 * options_.knots - 1)) points.push_back(sweep.at(lambda));
+    for (const double lambda : log_spaced(options_.lambda_low, options_.lambda_high, 2 * options_.knots - 1))
+      points.push_back(sweep.at(lambda));
     double best = 0;
     for (const SweepPoint& point : points) best = std::max(best, point.accuracy);
     for (const SweepPoint& point : points) {
@@ -274,38 +313,13 @@ class Learner {
     result_.log["lambda_floor"] = p_.lambda_floor;
   }
 
-  void fill_budget() {
-    result_.policy_cost = policy_relative_cost(model_);
-    PolicySweep sweep(model_, validation_, result_.policy_cost);
-    model_.budget.clear();
-    double default_cost = -1;
-    for (const double lambda : log_spaced(options_.lambda_low, options_.lambda_high, 2 * options_.knots - 1)) {
-      const SweepPoint point = sweep.at(lambda);
-      result_.validation.push_back(point);
-      model_.budget.push_back({lambda, point.relative});
-      const bool enough = point.accuracy >= reference_accuracy_ - options_.default_drop;
-      if (!enough || (default_cost >= 0 && point.relative >= default_cost)) continue;
-      default_cost = point.relative;
-      model_.default_lambda = lambda;
-    }
-    if (default_cost < 0) {  // never that good: the most accurate
-      const auto best = std::max_element(result_.validation.begin(), result_.validation.end(),
-                                         [](const SweepPoint& a, const SweepPoint& b) { return a.accuracy < b.accuracy; });
-      model_.default_lambda = best->lambda;
-    }
-    result_.default_lambda = model_.default_lambda;
-    result_.log["reference"] = {{"anchor", model_.anchors[reference_].name}, {"accuracy", reference_accuracy_}};
-    result_.log["default_lambda"] = model_.default_lambda;
-    result_.log["error_weight"] = error_weight_;
-  }
-
   ModelData& model_;
   const PolicyOptions& options_;
   const OutcomeTable &train_, &validation_;
   PolicyParameters p_;
   PolicyResult result_;
   Rows losses_;
-  double error_weight_ = 0, reference_accuracy_ = 0, low_ = 0, high_ = 1;
+  double error_weight_ = 0, low_ = 0, high_ = 1;
   std::size_t reference_ = 0;
 };
 
@@ -326,11 +340,12 @@ double curve_score(const std::vector<SweepPoint>& points, double low, double hig
   return sum / kCosts;
 }
 
-PolicyResult fit_policy(ModelData& model, const PolicyOptions& options, const OutcomeTable& policy_split, const OutcomeTable& validation) {
+PolicyResult fit_policy(ModelData& model, const PolicyOptions& options, const OutcomeTable& policy_split,
+                        const OutcomeTable& validation) {
   if (policy_split.size() < 100 || validation.size() < 100 || policy_split.anchors != model.anchors.size() ||
       validation.anchors != model.anchors.size())
-    throw Error(ExitCode::kData, "a policy needs outcomes of every anchor on at least 100 pictures of each split", "fit_policy",
-                "give more pictures");
+    throw Error(ExitCode::kData, "a policy needs outcomes of every anchor on at least 100 pictures of each split",
+                "fit_policy", "give more pictures");
   return Learner(model, options, policy_split, validation).run();
 }
 

@@ -2,11 +2,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "env/outcomes.h"
 #include "policy/first_look.h"
@@ -24,31 +23,35 @@ struct PolicyOptions {
   FirstLookOptions first;
   double lambda_low = 1e-3, lambda_high = 32;  ///< task loss per relative cost
   int knots = 33;                              ///< of the tables over lambda
-  double default_drop = 0.0015;    ///< default lambda: the cheapest whose validation accuracy is within this of the reference's
-  std::string reference_anchor;    ///< of the default lambda; empty: the most accurate anchor on validation
+  std::string reference_anchor;  ///< curves are scored up to its cost; empty: the most accurate anchor on validation
   std::vector<StopSignal> signals{StopSignal::kEntropy, StopSignal::kOneMinusTop, StopSignal::kOneMinusMargin};
   std::vector<double> error_weights{0.0, 0.5, 1.0};
-  std::vector<double> residual_weights{0.0, 0.25, 0.5, 0.75, 1.0};  ///< of both networks; 0 = pure cascade, one first look per lambda
-  double least_gain = 1e-4;        ///< accuracy that a richer choice must bring on validation to be taken (shrinkage)
-  std::optional<CostTable> cost;   ///< empty: BOPs
+  std::vector<double> residual_weights{0.0, 0.25, 0.5, 0.75,
+                                       1.0};  ///< of both networks; 0 = pure cascade, one first look per lambda
+  std::vector<bool> stem{false,
+                         true};   ///< whether the estimator reads the stem's means; the later must beat the earlier
+  double least_gain = 1e-4;       ///< accuracy that a richer choice must bring on validation to be taken (shrinkage)
+  std::optional<CostTable> cost;  ///< empty: BOPs
   std::function<void(const std::string&)> log;  ///< one line per stage
 };
 
 /// What fit_policy did, for reports.
 struct PolicyResult {
-  double default_lambda = 0;
-  double policy_cost = 0;                ///< relative
-  std::vector<SweepPoint> validation;    ///< the budget table with accuracies
-  std::vector<std::string> dropped;      ///< anchors that the policy does not use
-  nlohmann::json log;                    ///< every choice made on validation, with the scores
+  double policy_cost = 0;              ///< relative
+  std::vector<std::string> dropped;    ///< anchors that the policy does not use
+  nlohmann::json log;                  ///< every choice made on validation, with the scores
 };
 
-/// Supervised half of the hybrid objective's policy side: fits temperatures, estimator, stop rule and first look on full information
-/// (`policy_split`), chooses signal, shrinkage and anchors on `validation`, and fills temperatures, policy, statistics, ranges, budget and
-/// default_lambda of `model`.  About a minute for 20,000 pictures x 8 anchors on one core.  Deterministic for a seed.
-PolicyResult fit_policy(ModelData& model, const PolicyOptions& options, const OutcomeTable& policy_split, const OutcomeTable& validation);
+/// Supervised half of the hybrid objective's policy side: fits temperatures, estimator, stop rule and first look on
+/// full information
+/// (`policy_split`), chooses signal, shrinkage and anchors on `validation`, and fills temperatures, policy, statistics
+/// and ranges of `model`; prices are another matter (set_prices).  About a minute for 20,000 pictures x 8 anchors on one core.
+/// Deterministic for a seed.
+PolicyResult fit_policy(ModelData& model, const PolicyOptions& options, const OutcomeTable& policy_split,
+                        const OutcomeTable& validation);
 
-/// Mean accuracy of the upper hull of `points` over log-spaced costs between `low` and `high`: one number for a whole cost-accuracy curve.
+/// Mean accuracy of the upper hull of `points` over log-spaced costs between `low` and `high`: one number for a whole
+/// cost-accuracy curve.
 double curve_score(const std::vector<SweepPoint>& points, double low, double high);
 
 /// Relative cost of the policy's own operations in BOPs over uniform 8-bit.

@@ -36,9 +36,11 @@ struct OffsetNet {
 
   OffsetNet(std::int64_t inputs, std::int64_t layers, std::uint64_t seed) {
     Random random(seed, "offset net");
-    torch::Tensor first = (random_tensor({kHidden, inputs}, random) * 2 - 1) * std::sqrt(3.0 / static_cast<double>(inputs));
+    torch::Tensor first =
+        (random_tensor({kHidden, inputs}, random) * 2 - 1) * std::sqrt(3.0 / static_cast<double>(inputs));
     parameters = {first.requires_grad_(true), torch::zeros({kHidden}).requires_grad_(true),
-                  torch::zeros({2 * layers, kHidden}).requires_grad_(true), torch::zeros({2 * layers}).requires_grad_(true)};
+                  torch::zeros({2 * layers, kHidden}).requires_grad_(true),
+                  torch::zeros({2 * layers}).requires_grad_(true)};
     raw_spread = torch::full({layers, 2}, -1.5).requires_grad_(true);
   }
   torch::Tensor offsets(const torch::Tensor& x) const {
@@ -49,8 +51,11 @@ struct OffsetNet {
   RealMlp real() const {
     RealMlp mlp;
     for (int i = 0; i < 4; i += 2) {
-      const torch::Tensor w = parameters[static_cast<std::size_t>(i)].detach().contiguous(), b = parameters[static_cast<std::size_t>(i) + 1].detach().contiguous();
-      mlp.push_back({static_cast<int>(w.size(1)), static_cast<int>(w.size(0)), {w.data_ptr<float>(), w.data_ptr<float>() + w.numel()},
+      const torch::Tensor w = parameters[static_cast<std::size_t>(i)].detach().contiguous(),
+                          b = parameters[static_cast<std::size_t>(i) + 1].detach().contiguous();
+      mlp.push_back({static_cast<int>(w.size(1)),
+                     static_cast<int>(w.size(0)),
+                     {w.data_ptr<float>(), w.data_ptr<float>() + w.numel()},
                      {b.data_ptr<float>(), b.data_ptr<float>() + b.numel()}});
     }
     return mlp;
@@ -61,9 +66,15 @@ struct OffsetNet {
 class OffsetLearner {
  public:
   OffsetLearner(ModelData& model, const OffsetInputs& inputs, const OffsetOptions& options)
-      : model_(model), inputs_(inputs), options_(options), cost_(bops_table(model.network, model.space)), ladder_(ladder_tensors(model, cost_)),
-        sweep_(model, *inputs.train, 0), p_(unpack_policy(model)),
-        layers_(model.network.layer_count()), net_(std::ssize(sweep_.embedding(0)) + 1, layers_, options.seed) {}
+      : model_(model),
+        inputs_(inputs),
+        options_(options),
+        cost_(bops_table(model.network, model.space)),
+        ladder_(ladder_tensors(model, cost_)),
+        sweep_(model, *inputs.train, 0),
+        p_(unpack_policy(model)),
+        layers_(model.network.layer_count()),
+        net_(std::ssize(sweep_.embedding(0)) + 1, layers_, options.seed) {}
 
   OffsetResult run() {
     OffsetResult result;
@@ -79,9 +90,13 @@ class OffsetLearner {
     export_spreads(result);
     if (result.teacher != "none") judge(result);
     model_.policy = pack_policy(p_);
-    result.log = {{"teacher", result.teacher}, {"rank_correlation", result.rank_correlation}, {"kept", result.kept},
-                  {"reward_gain", {{"mean", result.reward_gain.mean}, {"ci95", {result.reward_gain.low, result.reward_gain.high}}}},
-                  {"sampled_cost_ratio", result.sampled_cost_ratio}, {"steps", log_}};
+    result.log = {{"teacher", result.teacher},
+                  {"rank_correlation", result.rank_correlation},
+                  {"kept", result.kept},
+                  {"reward_gain",
+                   {{"mean", result.reward_gain.mean}, {"ci95", {result.reward_gain.low, result.reward_gain.high}}}},
+                  {"sampled_cost_ratio", result.sampled_cost_ratio},
+                  {"steps", log_}};
     return result;
   }
 
@@ -100,7 +115,8 @@ class OffsetLearner {
       if (model_.space.layers[l].fixed) continue;
       for (int* bits : {&config[l].weight, &config[l].activation}) {
         if (random.uniform() > 0.3) continue;
-        const auto at = std::lower_bound(ladder.begin(), ladder.end(), *bits) - ladder.begin() + (random.uniform() < 0.5 ? -1 : 1);
+        const auto at =
+            std::lower_bound(ladder.begin(), ladder.end(), *bits) - ladder.begin() + (random.uniform() < 0.5 ? -1 : 1);
         *bits = ladder[static_cast<std::size_t>(std::clamp<std::ptrdiff_t>(at, 0, std::ssize(ladder) - 1))];
       }
     }
@@ -127,14 +143,15 @@ class OffsetLearner {
         for (std::size_t l = 0; l < config.size(); ++l) {
           bits.push_back(static_cast<float>(config[l].weight));
           bits.push_back(static_cast<float>(config[l].activation));
-          width.push_back(static_cast<float>(config[l].active_blocks) / static_cast<float>(model_.space.layers[l].blocks));
+          width.push_back(static_cast<float>(config[l].active_blocks) /
+                          static_cast<float>(model_.space.layers[l].blocks));
         }
         picture.push_back(static_cast<std::int64_t>(n));
       }
     }
     const auto rows = static_cast<std::int64_t>(loss.size());
-    return {torch::tensor(embedding).view({rows, -1}), torch::tensor(bits).view({rows, layers_, 2}), torch::tensor(width).view({rows, layers_}),
-            torch::tensor(loss), torch::tensor(picture, torch::kInt64)};
+    return {torch::tensor(embedding).view({rows, -1}), torch::tensor(bits).view({rows, layers_, 2}),
+            torch::tensor(width).view({rows, layers_}), torch::tensor(loss), torch::tensor(picture, torch::kInt64)};
   }
 
   struct Batch {
@@ -173,7 +190,9 @@ class OffsetLearner {
       pictures.push_back(picture.permute({2, 0, 1}));
       labels.push_back(sample.label);
     }
-    return torch::clamp_max(inputs_.simulator->loss(torch::stack(pictures), torch::tensor(labels, torch::kInt64), batch.anchors, bits), kClippedLoss);
+    return torch::clamp_max(
+        inputs_.simulator->loss(torch::stack(pictures), torch::tensor(labels, torch::kInt64), batch.anchors, bits),
+        kClippedLoss);
   }
 
   void optimise(const RewardModel* learned) {
@@ -209,7 +228,10 @@ class OffsetLearner {
       optimizer.step();
       dual.observe(ratio.item<double>());
       if (step % 50 == 0 || step + 1 == options_.steps)
-        log_.push_back({{"step", step}, {"loss", loss.mean().item<double>()}, {"cost_ratio", ratio.item<double>()}, {"price", dual.price()}});
+        log_.push_back({{"step", step},
+                        {"loss", loss.mean().item<double>()},
+                        {"cost_ratio", ratio.item<double>()},
+                        {"price", dual.price()}});
     }
   }
 
@@ -225,9 +247,11 @@ class OffsetLearner {
         Random random(options_.seed, "offset spread", static_cast<std::uint64_t>(k));
         const torch::Tensor path = ladder_.path[k].unsqueeze(0).expand({draws, -1, -1});
         const torch::Tensor index = torch::full({draws}, k, torch::kInt64);
-        const torch::Tensor drawn = sample_positions(options_.family, ladder_, path, spread, random_tensor({draws, layers_, 2}, random));
+        const torch::Tensor drawn =
+            sample_positions(options_.family, ladder_, path, spread, random_tensor({draws, layers_, 2}, random));
         const torch::Tensor sampled = torch::where(mask > 0, drawn, path);
-        const double ratio = cost_of(ladder_, index, sampled).mean().item<double>() / cost_of(ladder_, index, path).mean().item<double>();
+        const double ratio = cost_of(ladder_, index, sampled).mean().item<double>() /
+                             cost_of(ladder_, index, path).mean().item<double>();
         if (std::abs(ratio - 1) >= std::abs(worst)) {
           worst = ratio - 1;
           result.sampled_cost_ratio = ratio;
@@ -243,8 +267,10 @@ class OffsetLearner {
           const LayerSpace& space = model_.space.layers[static_cast<std::size_t>(l)];
           const auto rungs = static_cast<int>(space.bits.size());
           const double position = ladder_.path[static_cast<std::int64_t>(k)][l][tensor].item<double>();
-          const BitDistribution distribution = BitDistribution::at_position(options_.family, position, rungs, spread[l][tensor].item<double>());
-          p_.spread[(k * static_cast<std::size_t>(layers_) + static_cast<std::size_t>(l)) * 2 + static_cast<std::size_t>(tensor)] =
+          const BitDistribution distribution =
+              BitDistribution::at_position(options_.family, position, rungs, spread[l][tensor].item<double>());
+          p_.spread[(k * static_cast<std::size_t>(layers_) + static_cast<std::size_t>(l)) * 2 +
+                    static_cast<std::size_t>(tensor)] =
               space.fixed ? 0.0F : static_cast<float>(bit_moments(distribution, space.bits).deviation);
         }
       }
@@ -262,22 +288,26 @@ class OffsetLearner {
     Rows inputs{static_cast<int>(sweep_.embedding(0).size()) + 1, {}};
     for (std::size_t i = 0; i < std::min<std::size_t>(2000, sweep_.size()); ++i) {
       inputs.values.insert(inputs.values.end(), sweep_.embedding(i).begin(), sweep_.embedding(i).end());
-      inputs.values.push_back(static_cast<float>(lambda_code(model_.default_lambda, p_.lambda_low, p_.lambda_high)) * kPolicyInputStep);
+      inputs.values.push_back(static_cast<float>(lambda_code(model_.default_lambda, p_.lambda_low, p_.lambda_high)) *
+                              kPolicyInputStep);
     }
     const PolicyParameters without = p_;
     p_.offset = to_integer(net_.real(), inputs);
     ModelData moved = model_, still = model_;
     moved.policy = pack_policy(p_);
     still.policy = pack_policy(without);
-    AdaptiveSession with_offsets(std::make_shared<Model>(std::move(moved))), plain(std::make_shared<Model>(std::move(still)));
-    const std::size_t count = std::min<std::size_t>(static_cast<std::size_t>(options_.check_pictures), inputs_.validation->size());
+    AdaptiveSession with_offsets(std::make_shared<Model>(std::move(moved))),
+        plain(std::make_shared<Model>(std::move(still)));
+    const std::size_t count =
+        std::min<std::size_t>(static_cast<std::size_t>(options_.check_pictures), inputs_.validation->size());
     std::vector<double> difference;
     std::vector<std::uint32_t> group;
     for (std::size_t n = 0; n < count; ++n) {
       const std::size_t row = n * inputs_.validation->size() / count;
       const Sample sample = inputs_.validation_at(row);
       const DecisionRule rule{std::nullopt, model_.default_lambda};
-      difference.push_back(reward(with_offsets.decide(sample.prepared, rule), sample.label) - reward(plain.decide(sample.prepared, rule), sample.label));
+      difference.push_back(reward(with_offsets.decide(sample.prepared, rule), sample.label) -
+                           reward(plain.decide(sample.prepared, rule), sample.label));
       group.push_back(inputs_.validation->index[row]);
     }
     result.reward_gain = paired_bootstrap(difference, group, options_.seed);

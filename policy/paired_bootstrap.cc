@@ -8,7 +8,8 @@
 
 namespace bitpilot {
 
-Interval paired_bootstrap(const std::vector<double>& differences, const std::vector<std::uint32_t>& group, std::uint64_t seed, int resamples) {
+Interval paired_bootstrap(const std::vector<double>& differences, const std::vector<std::uint32_t>& group,
+                          std::uint64_t seed, int resamples) {
   Interval interval;
   if (differences.empty()) return interval;
   struct Cluster {
@@ -39,10 +40,13 @@ Interval paired_bootstrap(const std::vector<double>& differences, const std::vec
     mean_square += means.back() * means.back();
   }
   std::sort(means.begin(), means.end());
-  const auto quantile = [&](double share) { return means[static_cast<std::size_t>(std::lround(share * (resamples - 1)))]; };
+  const auto quantile = [&](double share) {
+    return means[static_cast<std::size_t>(std::lround(share * (resamples - 1)))];
+  };
   interval.low = quantile(0.025);
   interval.high = quantile(0.975);
-  interval.standard_error = std::sqrt(std::max(0.0, mean_square / resamples - (mean_sum / resamples) * (mean_sum / resamples)));
+  interval.standard_error =
+      std::sqrt(std::max(0.0, mean_square / resamples - (mean_sum / resamples) * (mean_sum / resamples)));
   return interval;
 }
 

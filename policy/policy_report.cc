@@ -7,6 +7,7 @@
 
 #include "policy/hybrid_learner.h"
 #include "policy/paired_bootstrap.h"
+#include "policy/prices.h"
 #include "policy/static_hull.h"
 #include "policy/threshold_cascade.h"
 #include "runtime/core/random.h"
@@ -24,18 +25,25 @@ std::vector<float> temperatures_of(const ModelData& model) {
 }
 
 double mean_of(const Correct& correct) {
-  return std::accumulate(correct.begin(), correct.end(), 0.0) / std::max<double>(1.0, static_cast<double>(correct.size()));
+  return std::accumulate(correct.begin(), correct.end(), 0.0) /
+         std::max<double>(1.0, static_cast<double>(correct.size()));
 }
 
 json interval_json(const Interval& interval) {
-  return {{"mean", interval.mean}, {"ci95", {interval.low, interval.high}}, {"standard_error", interval.standard_error}};
+  return {
+      {"mean", interval.mean}, {"ci95", {interval.low, interval.high}}, {"standard_error", interval.standard_error}};
 }
 
 /// One set with everything that its rows are compared with.
 class Judge {
  public:
-  Judge(const ModelData& model, const ReportSet& set, const std::vector<CascadeCurve>& validation_cascades, const ReportOptions& options)
-      : model_(model), set_(set), options_(options), policy_cost_(policy_relative_cost(model)), sweep_(model, *set.table, policy_cost_),
+  Judge(const ModelData& model, const ReportSet& set, const std::vector<CascadeCurve>& validation_cascades,
+        const ReportOptions& options)
+      : model_(model),
+        set_(set),
+        options_(options),
+        policy_cost_(policy_relative_cost(model)),
+        sweep_(model, *set.table, policy_cost_),
         validation_cascades_(validation_cascades) {
     const PolicyParameters& p = sweep_.parameters();
     const AnchorCosts costs{{p.first_cost.begin(), p.first_cost.end()}, {p.second_cost.begin(), p.second_cost.end()}};
@@ -62,7 +70,10 @@ class Judge {
     const SweepPoint point = sweep_.judge(choices, lambda);
     Correct correct(choices.size());
     for (std::size_t i = 0; i < choices.size(); ++i) correct[i] = sweep_.correct(i, choices[i].last());
-    json entry{{"lambda", lambda}, {"relative", point.relative}, {"accuracy", point.accuracy}, {"second_looks", point.escalated},
+    json entry{{"lambda", lambda},
+               {"relative", point.relative},
+               {"accuracy", point.accuracy},
+               {"second_looks", point.escalated},
                {"validation_relative", validation_cost}};
     add_hull(entry, "hull", correct, hull(false), point.relative);
     if (statics_.size() > own_) add_hull(entry, "hull_with_rivals", correct, hull(true), point.relative);
@@ -82,10 +93,14 @@ class Judge {
 
   void add_hull(json& entry, const char* key, const Correct& correct, const StaticHull& hull, double relative) const {
     const HullMix mix = hull.at(relative);
-    const Correct &low = statics_[static_cast<std::size_t>(mix.low.index)].correct, &high = statics_[static_cast<std::size_t>(mix.high.index)].correct;
+    const Correct &low = statics_[static_cast<std::size_t>(mix.low.index)].correct,
+                  &high = statics_[static_cast<std::size_t>(mix.high.index)].correct;
     std::vector<double> expected(correct.size());
     for (std::size_t i = 0; i < correct.size(); ++i) expected[i] = (1 - mix.share) * low[i] + mix.share * high[i];
-    entry[key] = {{"accuracy", mix.accuracy}, {"low", mix.low.name}, {"high", mix.high.name}, {"share", mix.share},
+    entry[key] = {{"accuracy", mix.accuracy},
+                  {"low", mix.low.name},
+                  {"high", mix.high.name},
+                  {"share", mix.share},
                   {"gain", interval_json(compare(correct, expected))}};
   }
 
@@ -96,19 +111,24 @@ class Judge {
     const Correct theirs = curve.correct_at(relative);
     entry["cascade"] = {{"first", model_.anchors[static_cast<std::size_t>(at.first)].name},
                         {"second", model_.anchors[static_cast<std::size_t>(at.second)].name},
-                        {"threshold", at.threshold}, {"relative", at.relative}, {"accuracy", at.accuracy},
+                        {"threshold", at.threshold},
+                        {"relative", at.relative},
+                        {"accuracy", at.accuracy},
                         {"gain", interval_json(compare(correct, {theirs.begin(), theirs.end()}))}};
   }
 
   void add_single(json& entry, const Correct& correct, double relative) const {
     int best = -1;
     for (std::size_t s = 0; s < own_; ++s) {
-      if (statics_[s].relative <= relative && (best < 0 || mean_of(statics_[s].correct) > mean_of(statics_[static_cast<std::size_t>(best)].correct)))
+      if (statics_[s].relative <= relative &&
+          (best < 0 || mean_of(statics_[s].correct) > mean_of(statics_[static_cast<std::size_t>(best)].correct)))
         best = static_cast<int>(s);
     }
     if (best < 0) return;
     const StaticRival& rival = statics_[static_cast<std::size_t>(best)];
-    entry["best_single"] = {{"name", rival.name}, {"relative", rival.relative}, {"accuracy", mean_of(rival.correct)},
+    entry["best_single"] = {{"name", rival.name},
+                            {"relative", rival.relative},
+                            {"accuracy", mean_of(rival.correct)},
                             {"gain", interval_json(compare(correct, {rival.correct.begin(), rival.correct.end()}))}};
   }
 
@@ -155,15 +175,46 @@ std::vector<std::size_t> permutation(std::size_t count, std::uint64_t seed) {
   return order;
 }
 
-json shuffles(const ModelData& model, const Judge& judge, const OutcomeTable& table, double relative, std::uint64_t seed) {
+json shuffles(const ModelData& model, const Judge& judge, const OutcomeTable& table, double relative,
+              std::uint64_t seed) {
   const auto order = permutation(table.size(), seed);
-  const std::pair<const char*, Permutations> tests[] = {{"embedding", {order, {}}}, {"scores", {{}, order}}, {"both", {order, order}}};
+  const std::pair<const char*, Permutations> tests[] = {
+      {"embedding", {order, {}}}, {"scores", {{}, order}}, {"both", {order, order}}};
   json result;
   for (const auto& [name, permutations] : tests) {
     const PolicySweep sweep(model, table, policy_relative_cost(model), permutations);
     result[name] = at_equal_cost(judge, sweep, relative);
   }
   return result;
+}
+
+/// What the model's table promises at a price, and how far this set's pictures are from it: deviation is relative (0.01 =
+/// 1 % dearer), with the standard error that as many pictures leave in it.
+json budget_json(const ModelData& model, const PolicySweep& sweep, const std::vector<PolicyChoice>& choices,
+                 double lambda) {
+  const double promised = promised_cost(model.budget, lambda);
+  std::map<std::uint32_t, std::size_t> known;
+  std::vector<double> cost;
+  std::vector<std::size_t> picture;
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    cost.push_back(sweep.cost_of(choices[i]));
+    picture.push_back(known.emplace(sweep.table().index[i], known.size()).first->second);
+  }
+  const ClusteredMean spent = clustered_mean(cost, picture, known.size());
+  return {{"promised", promised},
+          {"deviation", spent.mean / promised - 1},
+          {"standard_error", spent.standard_error / promised}};
+}
+
+/// Over all prices of a sweep: the largest deviation from the table and the mean one, which keeps its sign.
+json budget_summary(const json& sweep) {
+  double largest = 0, mean = 0;
+  for (const json& row : sweep) {
+    const double deviation = row["budget"]["deviation"];
+    largest = std::max(largest, std::abs(deviation));
+    mean += deviation / static_cast<double>(sweep.size());
+  }
+  return {{"largest_deviation", largest}, {"mean_deviation", mean}};
 }
 
 std::string choice_name(const ModelData& model, const PolicyChoice& choice) {
@@ -192,9 +243,15 @@ json shares(const ModelData& model, const PolicySweep& sweep, const std::vector<
   for (std::size_t k = 0; k < last.size(); ++k) random_accuracy += last[k] * accuracy[k];
   json by_family;
   for (const auto& [name, entry] : family)
-    by_family[name] = {{"images", entry[0]}, {"relative", entry[1] / entry[0]}, {"accuracy", entry[2] / entry[0]}, {"second_looks", entry[3] / entry[0]}};
+    by_family[name] = {{"images", entry[0]},
+                       {"relative", entry[1] / entry[0]},
+                       {"accuracy", entry[2] / entry[0]},
+                       {"second_looks", entry[3] / entry[0]}};
   const auto serving = std::count_if(share.begin(), share.end(), [](const auto& s) { return s.second >= 0.05; });
-  return {{"looks", share}, {"serving_5_percent", serving}, {"same_histogram_at_random", random_accuracy}, {"by_family", by_family}};
+  return {{"looks", share},
+          {"serving_5_percent", serving},
+          {"same_histogram_at_random", random_accuracy},
+          {"by_family", by_family}};
 }
 
 }  // namespace
@@ -208,30 +265,34 @@ double lambda_at_cost(const PolicySweep& sweep, double relative) {
   return std::exp(high);
 }
 
-json policy_report(const ModelData& model, const OutcomeTable& validation, const std::vector<ReportSet>& sets, const ReportOptions& options) {
+json policy_report(const ModelData& model, const OutcomeTable& validation, const std::vector<ReportSet>& sets,
+                   const ReportOptions& options) {
   const double policy_cost = policy_relative_cost(model);
   const PolicySweep on_validation(model, validation, policy_cost);
   const PolicyParameters parameters = unpack_policy(model);
-  const AnchorCosts costs{{parameters.first_cost.begin(), parameters.first_cost.end()}, {parameters.second_cost.begin(), parameters.second_cost.end()}};
+  const AnchorCosts costs{{parameters.first_cost.begin(), parameters.first_cost.end()},
+                          {parameters.second_cost.begin(), parameters.second_cost.end()}};
   const auto validation_cascades = all_cascades(validation, temperatures_of(model), costs);
   // The sweep: lambdas whose validation costs are evenly spread in logarithm between both ends.
   const double most = on_validation.at(1e-3).relative, least = on_validation.at(64).relative;
   std::vector<double> lambdas;
-  for (const double cost : log_spaced(least * 1.01, std::max(least * 1.02, most), options.lambdas)) lambdas.push_back(lambda_at_cost(on_validation, cost));
-  json report{{"policy_relative", policy_cost}, {"policy_bops", PolicyHead(model).bops()}, {"default_lambda", model.default_lambda},
-              {"first_weight", parameters.first_weight}, {"stop_weight", parameters.stop_weight}, {"offsets", !parameters.offset.empty()}};
+  for (const double cost : log_spaced(least * 1.01, std::max(least * 1.02, most), options.lambdas))
+    lambdas.push_back(lambda_at_cost(on_validation, cost));
+  json report{{"policy_relative", policy_cost},         {"policy_bops", PolicyHead(model).bops()},
+              {"default_lambda", model.default_lambda}, {"first_weight", parameters.first_weight},
+              {"stop_weight", parameters.stop_weight},  {"offsets", !parameters.offset.empty()}};
   for (const ReportSet& set : sets) {
     Judge judge(model, set, validation_cascades, options);
     json& entry = report["sets"][set.name];
-    double deviation = 0;
     for (const double lambda : lambdas) {
-      const double expected = on_validation.at(lambda).relative;
-      entry["sweep"].push_back(judge.row(judge.sweep().choose(lambda), lambda, expected));
-      deviation = std::max(deviation, std::abs(entry["sweep"].back()["relative"].get<double>() / expected - 1));
+      const auto choices = judge.sweep().choose(lambda);
+      entry["sweep"].push_back(judge.row(choices, lambda, on_validation.at(lambda).relative));
+      entry["sweep"].back()["budget"] = budget_json(model, judge.sweep(), choices, lambda);
     }
-    entry["largest_budget_deviation"] = deviation;
+    entry["budget"] = budget_summary(entry["sweep"]);
     const auto choices = judge.sweep().choose(model.default_lambda);
     entry["default"] = judge.row(choices, model.default_lambda, on_validation.at(model.default_lambda).relative);
+    entry["default"]["budget"] = budget_json(model, judge.sweep(), choices, model.default_lambda);
     entry["default"]["choices"] = shares(model, judge.sweep(), choices);
     const double relative = entry["default"]["relative"];
     entry["ablations"] = ablations(model, judge, *set.table, relative);

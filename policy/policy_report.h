@@ -1,16 +1,16 @@
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "env/outcomes.h"
 #include "policy/policy_sweep.h"
 
 namespace bitpilot {
 
-/// A static configuration that is no anchor of the model (searched on it, or a model trained alone), judged on the same pictures.
+/// A static configuration that is no anchor of the model (searched on it, or a model trained alone), judged on the same
+/// pictures.
 struct StaticRival {
   std::string name;
   double relative = 0;
@@ -25,15 +25,17 @@ struct ReportSet {
 };
 
 struct ReportOptions {
-  int lambdas = 13;           ///< points of the sweep
-  int resamples = 1000;       ///< of the bootstrap
+  int lambdas = 13;      ///< points of the sweep
+  int resamples = 1000;  ///< of the bootstrap
   std::uint64_t seed = 0;
 };
 
-/// The evidence for a policy, every figure from the runtime's own decision rules with the policy's cost billed: accuracy against cost over
-/// lambda, beside the static hull, the model's own threshold cascade (pair chosen on validation, threshold at equal cost) and the best single
-/// anchor, with paired bootstrap intervals; the same configurations drawn at random; ablations and shuffle tests at equal cost; shares of
-/// configurations; deviation from the budget table.
+/// The evidence for a policy, every figure from the runtime's own decision rules with the policy's cost billed:
+/// accuracy against cost over lambda, beside the static hull, the model's own threshold cascade (pair chosen on
+/// validation, threshold at equal cost) and the best single anchor, with paired bootstrap intervals; the same
+/// configurations drawn at random; ablations and shuffle tests at equal cost; shares of configurations; by how much the
+/// mean cost differs from what the model's budget table promises, at every price, beside what the number of pictures
+/// leaves open.  The model needs its prices (set_prices).
 nlohmann::json policy_report(const ModelData& model, const OutcomeTable& validation, const std::vector<ReportSet>& sets,
                              const ReportOptions& options = {});
 

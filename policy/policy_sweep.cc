@@ -6,8 +6,13 @@
 
 namespace bitpilot {
 
-PolicySweep::PolicySweep(const ModelData& model, const OutcomeTable& table, double policy_cost, const Permutations& permutations)
-    : head_(model), parameters_(head_.parameters()), table_(&table), anchors_(table.anchors), safe_anchor_(model.safe_anchor),
+PolicySweep::PolicySweep(const ModelData& model, const OutcomeTable& table, double policy_cost,
+                         const Permutations& permutations)
+    : head_(model),
+      parameters_(head_.parameters()),
+      table_(&table),
+      anchors_(table.anchors),
+      safe_anchor_(model.safe_anchor),
       policy_cost_(policy_cost) {
   const std::size_t n = table.size();
   observations_.reserve(n);
@@ -23,7 +28,8 @@ PolicySweep::PolicySweep(const ModelData& model, const OutcomeTable& table, doub
                                                {residual_.data() + (i * anchors_ + k) * anchors_, anchors_});
       signal_[i * anchors_ + k] = look.signal;
       confidence_[i * anchors_ + k] = look.confidence;
-      loss_.push_back(static_cast<float>(task_loss(table.scores_of(i, k), model.anchors[k].temperature, table.labels[i])));
+      loss_.push_back(
+          static_cast<float>(task_loss(table.scores_of(i, k), model.anchors[k].temperature, table.labels[i])));
       correct_.push_back(table.correct(i, k) ? 1 : 0);
     }
   }
@@ -51,7 +57,8 @@ std::vector<PolicyChoice> PolicySweep::choose(double lambda) const {
 
 double PolicySweep::cost_of(const PolicyChoice& choice) const {
   const double first = parameters_.first_cost[static_cast<std::size_t>(choice.first)];
-  return policy_cost_ + first + (choice.second >= 0 ? parameters_.second_cost[static_cast<std::size_t>(choice.second)] : 0.0);
+  return policy_cost_ + first +
+         (choice.second >= 0 ? parameters_.second_cost[static_cast<std::size_t>(choice.second)] : 0.0);
 }
 
 SweepPoint PolicySweep::judge(const std::vector<PolicyChoice>& choices, double lambda) const {
@@ -73,7 +80,8 @@ SweepPoint PolicySweep::judge(const std::vector<PolicyChoice>& choices, double l
 
 std::vector<double> log_spaced(double low, double high, int count) {
   std::vector<double> values;
-  for (int i = 0; i < count; ++i) values.push_back(low * std::pow(high / low, count > 1 ? static_cast<double>(i) / (count - 1) : 0.0));
+  for (int i = 0; i < count; ++i)
+    values.push_back(low * std::pow(high / low, count > 1 ? static_cast<double>(i) / (count - 1) : 0.0));
   return values;
 }
 

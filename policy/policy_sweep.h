@@ -20,10 +20,10 @@ struct PolicyChoice {
 /// A policy at one lambda on one table.
 struct SweepPoint {
   double lambda = 0;
-  double relative = 0;    ///< mean relative cost, policy included
-  double accuracy = 0;    ///< 0..1
-  double loss = 0;        ///< mean clipped task loss
-  double escalated = 0;   ///< share of pictures with a second look
+  double relative = 0;   ///< mean relative cost, policy included
+  double accuracy = 0;   ///< 0..1
+  double loss = 0;       ///< mean clipped task loss
+  double escalated = 0;  ///< share of pictures with a second look
 };
 
 /// Which pictures' evidence decides for picture i; empty = its own.  For shuffle tests.
@@ -31,12 +31,13 @@ struct Permutations {
   std::vector<std::size_t> observation, scores;
 };
 
-/// Runs a model's policy over a table of outcomes: what PolicyHead says is computed once per picture, then every lambda is cheap.  All
-/// decisions go through PolicyHead's networks and the rules of runtime/policy_rules.
+/// Runs a model's policy over a table of outcomes: what PolicyHead says is computed once per picture, then every lambda
+/// is cheap.  All decisions go through PolicyHead's networks and the rules of runtime/policy_rules.
 class PolicySweep {
  public:
   /// `policy_cost`: relative cost of observing and deciding, billed to every picture.
-  PolicySweep(const ModelData& model, const OutcomeTable& table, double policy_cost, const Permutations& permutations = {});
+  PolicySweep(const ModelData& model, const OutcomeTable& table, double policy_cost,
+              const Permutations& permutations = {});
 
   /// The policy's numbers; weights, masks and tables may be changed between runs (networks and temperatures may not).
   PolicyParameters& parameters() { return parameters_; }
@@ -47,11 +48,19 @@ class PolicySweep {
   std::size_t size() const { return table_->size(); }
   const OutcomeTable& table() const { return *table_; }
   double cost_of(const PolicyChoice& choice) const;
-  bool correct(std::size_t sample, int anchor) const { return correct_[sample * anchors_ + static_cast<std::size_t>(anchor)] != 0; }
-  double loss(std::size_t sample, int anchor) const { return loss_[sample * anchors_ + static_cast<std::size_t>(anchor)]; }
-  float signal(std::size_t sample, int anchor) const { return signal_[sample * anchors_ + static_cast<std::size_t>(anchor)]; }
+  bool correct(std::size_t sample, int anchor) const {
+    return correct_[sample * anchors_ + static_cast<std::size_t>(anchor)] != 0;
+  }
+  double loss(std::size_t sample, int anchor) const {
+    return loss_[sample * anchors_ + static_cast<std::size_t>(anchor)];
+  }
+  float signal(std::size_t sample, int anchor) const {
+    return signal_[sample * anchors_ + static_cast<std::size_t>(anchor)];
+  }
   /// Probability of the predicted class.
-  float confidence(std::size_t sample, int anchor) const { return confidence_[sample * anchors_ + static_cast<std::size_t>(anchor)]; }
+  float confidence(std::size_t sample, int anchor) const {
+    return confidence_[sample * anchors_ + static_cast<std::size_t>(anchor)];
+  }
   const std::vector<float>& embedding(std::size_t sample) const { return observations_[sample].embedding; }
   const Observation& observation(std::size_t sample) const { return observations_[sample]; }
   const PolicyHead& head() const { return head_; }

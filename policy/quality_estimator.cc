@@ -9,13 +9,14 @@
 namespace bitpilot {
 namespace {
 
-Rows raw_features(const OutcomeTable& table, int pixels) {
-  Rows rows{static_cast<int>(kStatisticsCount + table.stem_channels), {}};
+Rows raw_features(const OutcomeTable& table, int pixels, bool stem) {
+  Rows rows{static_cast<int>(kStatisticsCount + (stem ? table.stem_channels : 0)), {}};
   rows.values.reserve(table.size() * static_cast<std::size_t>(rows.columns));
   const float inverse = 1.0F / static_cast<float>(pixels);
   for (std::size_t i = 0; i < table.size(); ++i) {
     const ImageStatistics statistics = table.statistics_of(i);
     rows.values.insert(rows.values.end(), statistics.values.begin(), statistics.values.end());
+    if (!stem) continue;
     for (const std::int32_t sum : table.stem_of(i)) rows.values.push_back(static_cast<float>(sum) * inverse);
   }
   return rows;
@@ -65,7 +66,7 @@ int stem_pixels(const ModelData& model) {
 }
 
 Rows estimator_embedding(const OutcomeTable& table, int pixels, const PolicyParameters& parameters) {
-  Rows features = raw_features(table, pixels);
+  Rows features = raw_features(table, pixels, parameters.feature_mean.size() > kStatisticsCount);
   standardise(features, parameters.feature_mean, parameters.feature_scale);
   return rounded_inputs(apply_integer(parameters.embedding, features));
 }
@@ -79,9 +80,9 @@ Rows anchor_losses(const OutcomeTable& table, const std::vector<float>& temperat
   return rows;
 }
 
-void fit_quality_estimator(const OutcomeTable& table, const std::vector<float>& temperatures, int pixels, const EstimatorOptions& options,
-                           PolicyParameters& parameters) {
-  Rows features = raw_features(table, pixels);
+void fit_quality_estimator(const OutcomeTable& table, const std::vector<float>& temperatures, int pixels,
+                           const EstimatorOptions& options, PolicyParameters& parameters) {
+  Rows features = raw_features(table, pixels, options.stem);
   standardisation(features, parameters.feature_mean, parameters.feature_scale);
   standardise(features, parameters.feature_mean, parameters.feature_scale);
   features = rounded_inputs(features);

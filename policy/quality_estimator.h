@@ -9,15 +9,17 @@ namespace bitpilot {
 struct EstimatorOptions {
   int hidden = 32;
   int embedding = 16;
+  bool stem = true;  ///< read the stem's channel means besides the statistics
   int epochs = 25;
   std::uint64_t seed = 0;
 };
 
-/// Trains the blind data-quality estimator: standardised statistics and stem means -> hidden -> embedding, on three tasks at once:
-/// severity 0..5, degradation family (dropped afterwards), and the clipped loss of every anchor (what the policy needs to know).
-/// Fills feature_mean, feature_scale, embedding (outputs standardised) and severity of `parameters`.
-void fit_quality_estimator(const OutcomeTable& table, const std::vector<float>& temperatures, int stem_pixels, const EstimatorOptions& options,
-                           PolicyParameters& parameters);
+/// Trains the blind data-quality estimator: standardised statistics and stem means -> hidden -> embedding, on three
+/// tasks at once: severity 0..5, degradation family (dropped afterwards), and the clipped loss of every anchor (what
+/// the policy needs to know). Fills feature_mean, feature_scale, embedding (outputs standardised) and severity of
+/// `parameters`.
+void fit_quality_estimator(const OutcomeTable& table, const std::vector<float>& temperatures, int stem_pixels,
+                           const EstimatorOptions& options, PolicyParameters& parameters);
 
 /// What PolicyHead will see of every picture, [N][embedding]; needs feature_mean, feature_scale and embedding.
 Rows estimator_embedding(const OutcomeTable& table, int stem_pixels, const PolicyParameters& parameters);

@@ -29,19 +29,27 @@ LadderTensors ladder_tensors(const ModelData& model, const CostTable& cost) {
   const std::int64_t layers = model.network.layer_count(), anchors = static_cast<std::int64_t>(model.anchors.size());
   std::int64_t most = 1;
   for (const LayerSpace& layer : model.space.layers) most = std::max<std::int64_t>(most, std::ssize(layer.bits));
-  LadderTensors t{torch::zeros({layers}), torch::zeros({layers, most}), torch::zeros({anchors, layers, 2}), torch::ones({anchors, layers}),
-                  torch::zeros({anchors, layers, most, most}), torch::zeros({layers})};
+  LadderTensors t{torch::zeros({layers}),
+                  torch::zeros({layers, most}),
+                  torch::zeros({anchors, layers, 2}),
+                  torch::ones({anchors, layers}),
+                  torch::zeros({anchors, layers, most, most}),
+                  torch::zeros({layers})};
   for (std::int64_t l = 0; l < layers; ++l) {
     const LayerSpace& space = model.space.layers[static_cast<std::size_t>(l)];
     const auto& ladder = space.bits;
-    const auto bits_at = [&](std::int64_t r) { return ladder[static_cast<std::size_t>(std::min(r, static_cast<std::int64_t>(ladder.size()) - 1))]; };
+    const auto bits_at = [&](std::int64_t r) {
+      return ladder[static_cast<std::size_t>(std::min(r, static_cast<std::int64_t>(ladder.size()) - 1))];
+    };
     t.rungs[l] = static_cast<float>(ladder.size());
     t.adaptive[l] = space.fixed ? 0.0F : 1.0F;
     for (std::int64_t r = 0; r < most; ++r) t.bits[l][r] = static_cast<float>(bits_at(r));
     for (std::int64_t k = 0; k < anchors; ++k) {
       BitConfig config = model.anchors[static_cast<std::size_t>(k)].config;
       LayerBits& own = config[static_cast<std::size_t>(l)];
-      const auto rung = [&](int bits) { return static_cast<float>(std::lower_bound(ladder.begin(), ladder.end(), bits) - ladder.begin()); };
+      const auto rung = [&](int bits) {
+        return static_cast<float>(std::lower_bound(ladder.begin(), ladder.end(), bits) - ladder.begin());
+      };
       t.path[k][l][0] = rung(own.weight);
       t.path[k][l][1] = rung(own.activation);
       t.width[k][l] = static_cast<float>(own.active_blocks) / static_cast<float>(space.blocks);
@@ -57,9 +65,10 @@ LadderTensors ladder_tensors(const ModelData& model, const CostTable& cost) {
   return t;
 }
 
-torch::Tensor sample_positions(BitFamily family, const LadderTensors& ladder, const torch::Tensor& position, const torch::Tensor& spread,
-                               const torch::Tensor& u) {
-  const torch::Tensor centre = cell(ladder, position), inside = torch::clamp(u, kEdge, 1 - kEdge), wide = spread.unsqueeze(0);
+torch::Tensor sample_positions(BitFamily family, const LadderTensors& ladder, const torch::Tensor& position,
+                               const torch::Tensor& spread, const torch::Tensor& u) {
+  const torch::Tensor centre = cell(ladder, position), inside = torch::clamp(u, kEdge, 1 - kEdge),
+                      wide = spread.unsqueeze(0);
   torch::Tensor y;
   if (family == BitFamily::kLogistic) {
     y = torch::sigmoid(log_odds(centre) + wide * log_odds(inside));
@@ -84,21 +93,26 @@ torch::Tensor cost_of(const LadderTensors& ladder, const torch::Tensor& anchors,
   const std::int64_t most = ladder.bits.size(1);
   const torch::Tensor high = torch::clamp_max(low + 1, most - 1);
   const torch::Tensor table = ladder.cost.index_select(0, anchors).flatten(2);  // [N, L, R * R]
-  const auto entry = [&](const torch::Tensor& w, const torch::Tensor& a) { return table.gather(2, (w * most + a).unsqueeze(2)).squeeze(2); };
+  const auto entry = [&](const torch::Tensor& w, const torch::Tensor& a) {
+    return table.gather(2, (w * most + a).unsqueeze(2)).squeeze(2);
+  };
   const torch::Tensor wl = low.select(2, 0), wh = high.select(2, 0), al = low.select(2, 1), ah = high.select(2, 1);
   const torch::Tensor fw = share.select(2, 0), fa = share.select(2, 1);
-  const torch::Tensor per_layer = (1 - fw) * (1 - fa) * entry(wl, al) + (1 - fw) * fa * entry(wl, ah) + fw * (1 - fa) * entry(wh, al) +
-                                  fw * fa * entry(wh, ah);
+  const torch::Tensor per_layer = (1 - fw) * (1 - fa) * entry(wl, al) + (1 - fw) * fa * entry(wl, ah) +
+                                  fw * (1 - fa) * entry(wh, al) + fw * fa * entry(wh, ah);
   return per_layer.sum(1);
 }
 
-torch::Tensor rung_information(const LadderTensors& ladder, const torch::Tensor& position, const torch::Tensor& spread) {
+torch::Tensor rung_information(const LadderTensors& ladder, const torch::Tensor& position,
+                               const torch::Tensor& spread) {
   const std::int64_t most = ladder.bits.size(1);
   const torch::Tensor mean = log_odds(cell(ladder, position)).unsqueeze(3), wide = spread.unsqueeze(0).unsqueeze(3);
   // Upper edges r / rungs for r = 1 .. most - 1; edges at or past the last rung's have all the probability below them.
-  const torch::Tensor edges = torch::arange(1, most, torch::kFloat32).view({1, 1, 1, -1}) / ladder.rungs.view({1, -1, 1, 1});
-  const torch::Tensor below = torch::where(edges < 1 - 1e-6, torch::sigmoid((log_odds(torch::clamp(edges, kEdge, 1 - kEdge)) - mean) / wide),
-                                           torch::ones_like(edges));
+  const torch::Tensor edges =
+      torch::arange(1, most, torch::kFloat32).view({1, 1, 1, -1}) / ladder.rungs.view({1, -1, 1, 1});
+  const torch::Tensor below =
+      torch::where(edges < 1 - 1e-6, torch::sigmoid((log_odds(torch::clamp(edges, kEdge, 1 - kEdge)) - mean) / wide),
+                   torch::ones_like(edges));
   const torch::Tensor zero = torch::zeros_like(mean), one = torch::ones_like(mean);
   const torch::Tensor p = torch::clamp_min(torch::cat({below, one}, 3) - torch::cat({zero, below}, 3), 1e-8);
   const torch::Tensor average = p.mean(0);

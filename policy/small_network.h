@@ -30,15 +30,17 @@ struct FitOptions {
   std::vector<int> hidden{16};
   int epochs = 10;
   int batch = 512;
-  double learning_rate = 3e-3;   ///< peak of a one-cycle-like cosine
-  double weight_decay = 1e-4;    ///< decoupled
+  double learning_rate = 3e-3;  ///< peak of a one-cycle-like cosine
+  double weight_decay = 1e-4;   ///< decoupled
   std::uint64_t seed = 0;
-  int linear_at = -1;            ///< index of a layer without ReLU behind it (an embedding), -1 = none
-  bool start_at_zero = false;    ///< last layer starts at 0, so that the network starts as "no correction"
+  int linear_at = -1;          ///< index of a layer without ReLU behind it (an embedding), -1 = none
+  bool start_at_zero = false;  ///< last layer starts at 0, so that the network starts as "no correction"
 };
 
-/// Least-squares regression by Adam; `column_weight` [targets.columns] scales each target's squared error (empty: 1).  Uses no global random state.
-RealMlp fit_regression(const Rows& inputs, const Rows& targets, const std::vector<float>& column_weight, const FitOptions& options);
+/// Least-squares regression by Adam; `column_weight` [targets.columns] scales each target's squared error (empty: 1).
+/// Uses no global random state.
+RealMlp fit_regression(const Rows& inputs, const Rows& targets, const std::vector<float>& column_weight,
+                       const FitOptions& options);
 
 /// Runs a network on every row.  `linear_at` as in FitOptions.
 Rows evaluate_network(const RealMlp& network, const Rows& inputs, int linear_at = -1);

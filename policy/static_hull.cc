@@ -16,7 +16,8 @@ StaticHull::StaticHull(std::vector<HullPoint> points) {
     if (!points_.empty() && point.accuracy <= points_.back().accuracy) continue;
     while (points_.size() >= 2) {
       const HullPoint &a = points_[points_.size() - 2], &b = points_.back();
-      const double through = a.accuracy + (point.accuracy - a.accuracy) * (b.relative - a.relative) / (point.relative - a.relative);
+      const double through =
+          a.accuracy + (point.accuracy - a.accuracy) * (b.relative - a.relative) / (point.relative - a.relative);
       if (b.accuracy > through) break;
       points_.pop_back();
     }
@@ -39,7 +40,8 @@ double StaticHull::cost_of(double accuracy) const {
   if (accuracy <= points_.front().accuracy) return points_.front().relative;
   for (std::size_t i = 1; i < points_.size(); ++i) {
     const HullPoint &a = points_[i - 1], &b = points_[i];
-    if (accuracy <= b.accuracy) return a.relative + (b.relative - a.relative) * (accuracy - a.accuracy) / (b.accuracy - a.accuracy);
+    if (accuracy <= b.accuracy)
+      return a.relative + (b.relative - a.relative) * (accuracy - a.accuracy) / (b.accuracy - a.accuracy);
   }
   return std::numeric_limits<double>::infinity();
 }

@@ -20,7 +20,8 @@ struct HullMix {
   double accuracy = 0;
 };
 
-/// The upper hull: every cost-accuracy pair that one point or a random mix of two reaches, accuracy not falling with cost.
+/// The upper hull: every cost-accuracy pair that one point or a random mix of two reaches, accuracy not falling with
+/// cost.
 class StaticHull {
  public:
   /// Throws Error(kBug) without points.

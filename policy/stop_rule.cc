@@ -4,20 +4,24 @@
 #include <cmath>
 #include <numeric>
 
-#include "env/observation.h"
 #include "policy/export.h"
 #include "policy/quality_estimator.h"
-#include "runtime/policy_head.h"
+#include "runtime/look_confidence.h"
 #include "runtime/policy_rules.h"
 
 namespace bitpilot {
 namespace {
 
-float signal_of(StopSignal signal, const SeenLook& look) {
+constexpr float kSharpness = 3;  // of the softened error: nearly 0/1, but a narrow miss still counts as narrow
+
+float signal_of(StopSignal signal, const LookConfidence& look) {
   switch (signal) {
-    case StopSignal::kOneMinusTop: return 1.0F - look.top;
-    case StopSignal::kEntropy: return look.entropy;
-    case StopSignal::kOneMinusMargin: return 1.0F - look.margin;
+    case StopSignal::kOneMinusTop:
+      return 1.0F - look.top;
+    case StopSignal::kEntropy:
+      return look.entropy;
+    case StopSignal::kOneMinusMargin:
+      return 1.0F - (look.top - look.second);
   }
   return 0;
 }
@@ -35,7 +39,8 @@ std::vector<float> curve_points(const std::vector<float>& sorted, int count) {
 }
 
 /// Piecewise-linear curve through the centres of the isotonic fit's flat pieces, read at `points`.
-std::vector<float> read_curve(const std::vector<float>& at, const std::vector<double>& fitted, const std::vector<float>& points) {
+std::vector<float> read_curve(const std::vector<float>& at, const std::vector<double>& fitted,
+                              const std::vector<float>& points) {
   std::vector<double> centre, level;
   for (std::size_t from = 0; from < at.size();) {
     std::size_t to = from;
@@ -61,16 +66,16 @@ std::vector<float> read_curve(const std::vector<float>& at, const std::vector<do
 /// Looks of one anchor over the whole table.
 struct AnchorLooks {
   std::vector<float> signal;  ///< [N]
-  Rows confidence{kConfidenceFeatures, {}};
+  Rows confidence;            ///< [N][look features]
 };
 
 AnchorLooks looks_of(const OutcomeTable& table, std::size_t anchor, float temperature, StopSignal signal) {
   AnchorLooks looks;
+  looks.confidence.columns = look_feature_count(static_cast<int>(table.classes));
   for (std::size_t i = 0; i < table.size(); ++i) {
-    const auto scores = table.scores_of(i, anchor);
-    const SeenLook look = summarise_look(static_cast<int>(anchor), static_cast<int>(table.anchors), {scores.begin(), scores.end()}, temperature);
+    const LookConfidence look = look_confidence(table.scores_of(i, anchor), temperature);
     looks.signal.push_back(signal_of(signal, look));
-    const auto features = PolicyHead::confidence_features(look.top, look.second, look.entropy);
+    const std::vector<float> features = look_features(look, looks.confidence.columns);
     looks.confidence.values.insert(looks.confidence.values.end(), features.begin(), features.end());
   }
   return looks;
@@ -86,7 +91,8 @@ void add_moments(const Rows& rows, std::vector<double>& sum, std::vector<double>
 void fit_curves(const AnchorLooks& looks, const Rows& losses, std::size_t taken, int points, PolicyParameters& p) {
   std::vector<std::size_t> order(looks.signal.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return looks.signal[a] < looks.signal[b]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return looks.signal[a] < looks.signal[b]; });
   std::vector<float> sorted;
   for (const std::size_t i : order) sorted.push_back(looks.signal[i]);
   p.curve_at[taken] = curve_points(sorted, points);
@@ -99,21 +105,24 @@ void fit_curves(const AnchorLooks& looks, const Rows& losses, std::size_t taken,
   }
 }
 
-bool dearer(const PolicyParameters& p, std::size_t second, std::size_t taken) { return p.first_cost[second] > p.first_cost[taken]; }
+bool dearer(const PolicyParameters& p, std::size_t second, std::size_t taken) {
+  return p.first_cost[second] > p.first_cost[taken];
+}
 
-IntegerMlp fit_residual(const AnchorLooks& looks, const Rows& embedding, const Rows& losses, std::size_t taken, const StopRuleOptions& options,
-                        const PolicyParameters& p) {
-  Rows inputs{embedding.columns + kConfidenceFeatures, {}}, targets{static_cast<int>(p.anchors()), {}};
+IntegerMlp fit_residual(const AnchorLooks& looks, const Rows& embedding, const Rows& losses, std::size_t taken,
+                        const StopRuleOptions& options, const PolicyParameters& p) {
+  Rows inputs{embedding.columns + looks.confidence.columns, {}}, targets{static_cast<int>(p.anchors()), {}};
   std::vector<float> weight(p.anchors(), 0.0F);
   for (std::size_t k = 0; k < p.anchors(); ++k) weight[k] = dearer(p, k, taken) ? 1.0F : 0.0F;
   if (*std::max_element(weight.begin(), weight.end()) == 0) return {};
   for (std::size_t i = 0; i < looks.signal.size(); ++i) {
     inputs.values.insert(inputs.values.end(), embedding.row(i).begin(), embedding.row(i).end());
-    for (std::size_t f = 0; f < kConfidenceFeatures; ++f)
+    for (std::size_t f = 0; f < p.confidence_mean.size(); ++f)
       inputs.values.push_back((looks.confidence.row(i)[f] - p.confidence_mean[f]) * p.confidence_scale[f]);
     for (std::size_t k = 0; k < p.anchors(); ++k) {
       const float drop = losses.row(i)[taken] - losses.row(i)[k];
-      targets.values.push_back(weight[k] > 0 ? drop - curve_drop(p, static_cast<int>(taken), static_cast<int>(k), looks.signal[i]) : 0.0F);
+      targets.values.push_back(
+          weight[k] > 0 ? drop - curve_drop(p, static_cast<int>(taken), static_cast<int>(k), looks.signal[i]) : 0.0F);
     }
   }
   FitOptions fit;
@@ -136,7 +145,8 @@ std::vector<double> isotonic(const std::vector<double>& values) {
     count.push_back(1);
     while (mean.size() > 1 && mean[mean.size() - 2] >= mean.back()) {
       const std::size_t total = count[count.size() - 2] + count.back();
-      const double pooled = (mean[mean.size() - 2] * static_cast<double>(count[count.size() - 2]) + mean.back() * static_cast<double>(count.back())) /
+      const double pooled = (mean[mean.size() - 2] * static_cast<double>(count[count.size() - 2]) +
+                             mean.back() * static_cast<double>(count.back())) /
                             static_cast<double>(total);
       mean.pop_back();
       count.pop_back();
@@ -159,7 +169,9 @@ Rows mixed_losses(const OutcomeTable& table, const std::vector<float>& temperatu
   for (std::size_t i = 0; i < n; ++i) {
     double mean_loss = 0, mean_error = 0;
     for (std::size_t k = 0; k < anchors; ++k) {
-      error[i * anchors + k] = table.correct(i, k) ? 0.0F : 1.0F;
+      const std::vector<float> sharp =
+          look_confidence(table.scores_of(i, k), temperatures[k] / kSharpness).probabilities;
+      error[i * anchors + k] = 1.0F - sharp[static_cast<std::size_t>(table.labels[i])];
       mean_loss += losses.row(i)[k] / static_cast<double>(anchors);
       mean_error += error[i * anchors + k] / static_cast<double>(anchors);
     }
@@ -174,20 +186,22 @@ Rows mixed_losses(const OutcomeTable& table, const std::vector<float>& temperatu
   return losses;
 }
 
-void fit_stop_rule(const ModelData& model, const OutcomeTable& table, const StopRuleOptions& options, PolicyParameters& p) {
+void fit_stop_rule(const ModelData& model, const OutcomeTable& table, const StopRuleOptions& options,
+                   PolicyParameters& p) {
   std::vector<float> temperatures;
   for (const Anchor& anchor : model.anchors) temperatures.push_back(anchor.temperature);
   const Rows losses = mixed_losses(table, temperatures, options.error_weight);
   std::vector<AnchorLooks> looks;
-  std::vector<double> sum(kConfidenceFeatures, 0), square(kConfidenceFeatures, 0);
+  const auto width = static_cast<std::size_t>(look_feature_count(static_cast<int>(table.classes)));
+  std::vector<double> sum(width, 0), square(width, 0);
   for (std::size_t k = 0; k < table.anchors; ++k) {
     looks.push_back(looks_of(table, k, temperatures[k], p.signal));
     add_moments(looks.back().confidence, sum, square);
   }
   const double n = static_cast<double>(table.size() * table.anchors);
-  p.confidence_mean.assign(kConfidenceFeatures, 0);
-  p.confidence_scale.assign(kConfidenceFeatures, 0);
-  for (std::size_t f = 0; f < kConfidenceFeatures; ++f) {
+  p.confidence_mean.assign(width, 0);
+  p.confidence_scale.assign(width, 0);
+  for (std::size_t f = 0; f < width; ++f) {
     p.confidence_mean[f] = static_cast<float>(sum[f] / n);
     const double deviation = std::sqrt(std::max(0.0, square[f] / n - sum[f] / n * sum[f] / n));
     p.confidence_scale[f] = deviation > 1e-6 ? static_cast<float>(1.0 / deviation) : 0.0F;
@@ -197,8 +211,12 @@ void fit_stop_rule(const ModelData& model, const OutcomeTable& table, const Stop
   p.stop_residual.assign(table.anchors, {});
   for (std::size_t k = 0; k < table.anchors; ++k) fit_curves(looks[k], losses, k, options.points, p);
   if (options.epochs == 0) return;
-  const Rows embedding = estimator_embedding(table, stem_pixels(model), p);
-  for (std::size_t k = 0; k < table.anchors; ++k) p.stop_residual[k] = fit_residual(looks[k], embedding, losses, k, options, p);
+  // Networks learn the softened error's drop: regressed on the plain loss they chase confident mistakes that no second
+  // look mends.
+  const Rows errors = mixed_losses(table, temperatures, 1.0),
+             embedding = estimator_embedding(table, stem_pixels(model), p);
+  for (std::size_t k = 0; k < table.anchors; ++k)
+    p.stop_residual[k] = fit_residual(looks[k], embedding, errors, k, options, p);
 }
 
 }  // namespace bitpilot

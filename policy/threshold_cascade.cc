@@ -8,12 +8,17 @@
 
 namespace bitpilot {
 
-CascadeCurve::CascadeCurve(const OutcomeTable& table, const std::vector<float>& temperatures, const AnchorCosts& costs, int first, int second)
-    : first_(first), second_(second), first_cost_(costs.first[static_cast<std::size_t>(first)]),
-      second_cost_(costs.second[static_cast<std::size_t>(second)]), order_(table.size()) {
+CascadeCurve::CascadeCurve(const OutcomeTable& table, const std::vector<float>& temperatures, const AnchorCosts& costs,
+                           int first, int second)
+    : first_(first),
+      second_(second),
+      first_cost_(costs.first[static_cast<std::size_t>(first)]),
+      second_cost_(costs.second[static_cast<std::size_t>(second)]),
+      order_(table.size()) {
   std::vector<float> sure(table.size()), probabilities;
   for (std::size_t i = 0; i < table.size(); ++i) {
-    fixed_math::softmax(table.scores_of(i, static_cast<std::size_t>(first)), temperatures[static_cast<std::size_t>(first)], probabilities);
+    fixed_math::softmax(table.scores_of(i, static_cast<std::size_t>(first)),
+                        temperatures[static_cast<std::size_t>(first)], probabilities);
     sure[i] = *std::max_element(probabilities.begin(), probabilities.end());
     right_first_.push_back(table.correct(i, static_cast<std::size_t>(first)));
     right_second_.push_back(table.correct(i, static_cast<std::size_t>(second)));
@@ -54,11 +59,13 @@ std::vector<std::uint8_t> CascadeCurve::correct_at(double relative) const {
   return correct;
 }
 
-std::vector<CascadeCurve> all_cascades(const OutcomeTable& table, const std::vector<float>& temperatures, const AnchorCosts& costs) {
+std::vector<CascadeCurve> all_cascades(const OutcomeTable& table, const std::vector<float>& temperatures,
+                                       const AnchorCosts& costs) {
   std::vector<CascadeCurve> curves;
   for (std::size_t a = 0; a < table.anchors; ++a) {
     for (std::size_t b = 0; b < table.anchors; ++b) {
-      if (costs.first[b] > costs.first[a]) curves.emplace_back(table, temperatures, costs, static_cast<int>(a), static_cast<int>(b));
+      if (costs.first[b] > costs.first[a])
+        curves.emplace_back(table, temperatures, costs, static_cast<int>(a), static_cast<int>(b));
     }
   }
   return curves;

@@ -45,8 +45,19 @@ double one_cycle(double peak, double warmup, std::int64_t step, std::int64_t tot
   return cosine(peak, peak / 250000, std::min(1.0, (at - warmup) / (1 - warmup)));
 }
 
-Tensor soft_cross_entropy(const Tensor& scores, const Tensor& target) {
-  return -(target * torch::log_softmax(scores, 1)).sum(1).mean();
+// Loss of each picture, [N].
+Tensor soft_cross_entropy(const Tensor& scores, const Tensor& target) { return -(target * torch::log_softmax(scores, 1)).sum(1); }
+
+// What `decide` says of the paths' scores, checked and without a way back into them.
+Tensor checked_shares(const PathShares& decide, std::int64_t step, const std::vector<Tensor>& scores, const Tensor& labels) {
+  torch::NoGradGuard guard;
+  std::vector<Tensor> seen;
+  for (const Tensor& s : scores) seen.push_back(s.detach());
+  const Tensor shares = decide(step, seen, labels).detach();
+  const bool shape = shares.dim() == 2 && shares.size(0) == static_cast<std::int64_t>(scores.size()) && shares.size(1) == labels.size(0);
+  if (!shape || !(shares >= 0).all().item<bool>() || !((shares.sum(0) - 1).abs() < 1e-4).all().item<bool>())
+    throw Error(ExitCode::kBug, "a picture's shares of the paths do not sum to 1", "step " + std::to_string(step), "report this");
+  return shares;
 }
 
 }  // namespace
@@ -156,26 +167,41 @@ std::vector<double> TrainingLoop::step(const TrainingBatch& batch, const Trainin
     scores[0] = self.network->forward(trained[0], leaves[0], mode);
     target = self.targets(batch, torch::softmax(scores[0].detach(), 1));
   }
-  auto path_job = [&](int j) {
-    if (!scores[j].defined()) {
-      if (j < paths) {
-        scores[j] = self.network->forward(trained[j], leaves[j], mode);
-      } else {
-        const std::uint64_t index = static_cast<std::uint64_t>(self.steps) * self.options.random_paths + (j - paths);
-        scores[j] = self.network->forward_config(
-            random_config(self.network->network(), self.network->space(), self.network->paths(), self.options.seed, index), leaves[j]);
-      }
+  auto forward_job = [&](int j) {
+    if (scores[j].defined()) return;
+    if (j < paths) {
+      scores[j] = self.network->forward(trained[j], leaves[j], mode);
+    } else {
+      const std::uint64_t index = static_cast<std::uint64_t>(self.steps) * self.options.random_paths + (j - paths);
+      scores[j] = self.network->forward_config(
+          random_config(self.network->network(), self.network->space(), self.network->paths(), self.options.seed, index), leaves[j]);
     }
-    Tensor loss = soft_cross_entropy(scores[j], self.options.in_place && j == 0 ? self.targets(batch, soft) : target);
+  };
+  Tensor shares;
+  auto backward_job = [&](int j) {
+    const Tensor each = soft_cross_entropy(scores[j], self.options.in_place && j == 0 ? self.targets(batch, soft) : target);
+    Tensor loss = each.mean();
     losses[j] = loss.item<double>();
+    if (shares.defined() && j < paths) loss = (each * shares[j]).mean() * paths;
     if (j < static_cast<int>(self.options.path_weights.size())) loss = loss * self.options.path_weights[j];
     torch::autograd::variable_list inputs{leaves[j]};
     for (const std::size_t i : j < paths ? self.used_by[trained[j]] : self.all_but_stem) inputs.push_back(self.parameters[i]);
     gradients[j] = torch::autograd::grad({loss}, inputs, {}, /*retain_graph=*/false, /*create_graph=*/false, /*allow_unused=*/true);
     scores[j] = Tensor();
   };
+  if (self.options.path_shares && self.steps >= self.options.shares_from) {
+    // The shares need every path's scores, so all graphs live at once here.
+    std::vector<std::function<void()>> looks;
+    for (int j = 0; j < paths; ++j) looks.emplace_back([&forward_job, j] { forward_job(j); });
+    run_jobs(looks, self.options.threads);
+    shares = checked_shares(self.options.path_shares, self.steps, {scores.begin(), scores.begin() + paths}, batch.labels);
+  }
   std::vector<std::function<void()>> work;
-  for (int j = 0; j < jobs; ++j) work.emplace_back([&path_job, j] { path_job(j); });
+  for (int j = 0; j < jobs; ++j)
+    work.emplace_back([&forward_job, &backward_job, j] {
+      forward_job(j);
+      backward_job(j);
+    });
   Tensor prepared;
   if (self.teacher && next.src.defined()) work.emplace_back([&] { prepared = self.teach(next.src); });
   run_jobs(work, self.options.threads);

@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +11,13 @@
 #include "quant/quantized_network.h"
 
 namespace bitpilot {
+
+/// Which of the named paths each picture is trained for, decided from what the paths said of it.
+/// step    of the stage, 0 on: with the scores the only thing that the shares may depend on, so that a resumed run repeats them
+/// scores  f32 [N, classes] of each path, detached
+/// labels  i64 [N]
+/// Returns f32 [paths, N], not negative; a picture's shares sum to 1.
+using PathShares = std::function<torch::Tensor(std::int64_t step, const std::vector<torch::Tensor>& scores, const torch::Tensor& labels)>;
 
 /// One stage of training.  The float teacher, the supernet and the models trained alone all go through the same loop.
 struct TrainingOptions {
@@ -21,6 +29,8 @@ struct TrainingOptions {
   int random_paths = 0;           ///< free configurations drawn a step, beside the named paths
   int threads = 2;                ///< paths that run at once; the result does not depend on it
   std::vector<double> path_weights;  ///< of the losses, one a trained path; empty = 1
+  PathShares path_shares;            ///< empty: every picture counts fully on every path
+  std::int64_t shares_from = 0;      ///< first step that path_shares rules
   std::uint64_t seed = 0;
 };
 
@@ -36,7 +46,9 @@ class TrainingLoop {
   TrainingLoop(QuantizedNetwork* network, QuantizedNetwork* teacher, std::int64_t total_steps, TrainingOptions options);
   ~TrainingLoop();
   /// One optimiser step on `batch`.  `next` (may be empty) lets a free thread prepare the teacher's scores.  Returns each trained path's
-  /// mean loss.  Throws Error(kBug) naming the path if a loss is not finite; nothing has been changed then.
+  /// mean loss, every picture counted alike.  With path_shares a path's loss is the sum over pictures of share x loss, times paths / N: equal
+  /// shares weigh as none do.  Throws Error(kBug) naming the path if a loss is not finite, or if shares are none; nothing has been
+  /// changed then.
   std::vector<double> step(const TrainingBatch& batch, const TrainingBatch& next);
   std::int64_t steps_done() const;
   /// Optimiser moments and the step count, as tensors that a checkpoint stores and restores in place.

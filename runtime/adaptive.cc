@@ -10,11 +10,14 @@ namespace bitpilot {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+double ms_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
 
 std::vector<LayerDistribution> static_distributions(const BitConfig& config) {
   std::vector<LayerDistribution> result;
-  for (const LayerBits& bits : config) result.push_back({static_cast<float>(bits.weight), 0, static_cast<float>(bits.activation), 0});
+  for (const LayerBits& bits : config)
+    result.push_back({static_cast<float>(bits.weight), 0, static_cast<float>(bits.activation), 0});
   return result;
 }
 
@@ -30,7 +33,9 @@ struct AdaptiveSession::Impl {
   void look(const BitConfig& config, int anchor, Decision& decision) {
     const auto start = Clock::now();
     const ModelData& data = model->data();
-    const int exact = anchor >= 0 && data.anchors[static_cast<std::size_t>(anchor)].config == config ? anchor : find_anchor(data, config);
+    const int exact = anchor >= 0 && data.anchors[static_cast<std::size_t>(anchor)].config == config
+                          ? anchor
+                          : find_anchor(data, config);
     const std::span<const float> scores = exact >= 0 ? session.look_anchor(exact) : session.look(config);
     decision.scores.assign(scores.begin(), scores.end());
     const int named = exact >= 0 ? exact : anchor;
@@ -89,7 +94,8 @@ struct AdaptiveSession::Impl {
   std::vector<float> probabilities;
 };
 
-AdaptiveSession::AdaptiveSession(std::shared_ptr<const Model> model) : impl_(std::make_unique<Impl>(std::move(model))) {}
+AdaptiveSession::AdaptiveSession(std::shared_ptr<const Model> model)
+    : impl_(std::make_unique<Impl>(std::move(model))) {}
 AdaptiveSession::~AdaptiveSession() = default;
 AdaptiveSession::AdaptiveSession(AdaptiveSession&&) noexcept = default;
 const CostTable& AdaptiveSession::cost() const { return impl_->cost; }

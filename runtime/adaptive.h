@@ -13,12 +13,12 @@
 namespace bitpilot {
 
 struct Look {
-  std::string config;     ///< anchor's name, or to_string(config)
+  std::string config;  ///< anchor's name, or to_string(config)
   BitConfig bits;
-  double relative = 0;    ///< this look's cost over uniform 8-bit; the stem belongs to the first look
+  double relative = 0;  ///< this look's cost over uniform 8-bit; the stem belongs to the first look
   float confidence = 0;
-  int index = 0;          ///< class it would predict
-  int anchor = -1;        ///< whose temperature holds: the anchor itself, or the one that offsets moved; -1 if none
+  int index = 0;    ///< class it would predict
+  int anchor = -1;  ///< whose temperature holds: the anchor itself, or the one that offsets moved; -1 if none
 };
 
 /// One picture's decision: what was looked at, what it cost, what it says.
@@ -29,9 +29,9 @@ struct Decision {
   int label = 0;
   float confidence = 0;
   float severity = 0;
-  std::string fallback;                          ///< "" or "out_of_range"
+  std::string fallback;                            ///< "" or "out_of_range"
   double bops = 0, policy_bops = 0, relative = 0;  ///< of all looks (stem once), the policy and the statistics
-  bool calibrated = true;                        ///< every look's configuration is an anchor
+  bool calibrated = true;                          ///< every look's configuration is an anchor
   double policy_ms = 0, backbone_ms = 0;
 };
 
@@ -41,8 +41,9 @@ struct DecisionRule {
   double lambda = 0;               ///< of the policy
 };
 
-/// Engine and policy together, for one stream.  run, eval and the environment all decide through this class.  A model without a policy runs
-/// its safe anchor; a picture whose statistics are out of range does so too, with the policy's operations billed.  Not thread-safe.
+/// Engine and policy together, for one stream.  run, eval and the environment all decide through this class.  A model
+/// without a policy runs its safe anchor; a picture whose statistics are out of range does so too, with the policy's
+/// operations billed.  Not thread-safe.
 class AdaptiveSession {
  public:
   explicit AdaptiveSession(std::shared_ptr<const Model> model);

@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
-/// Exponential, logarithm and softmax in float32 and in one fixed order of operations: the same bits on every machine, which the C library's
-/// do not promise.  Files that use it are compiled with -ffp-contract=off.
+/// Exponential, logarithm and softmax in float32 and in one fixed order of operations: the same bits on every machine,
+/// which the C library's do not promise.  Files that use it are compiled with -ffp-contract=off.
 namespace bitpilot::fixed_math {
 
 /// e^x for x <= 0 (0 below -80); relative error below 1e-6.
@@ -35,8 +35,10 @@ inline float log_positive(float x) {
   return 2.0F * s * sum + static_cast<float>(exponent) * 0.693147181F;
 }
 
-/// probabilities = softmax(scores / temperature), written into `probabilities` (resized).  Returns the entropy in nats.
-inline float softmax(std::span<const float> scores, float temperature, std::vector<float>& probabilities) {
+/// probabilities = softmax(scores / temperature), written into `probabilities` (resized), their logarithms into
+/// `logarithms` if not null. Returns the entropy in nats.
+inline float softmax(std::span<const float> scores, float temperature, std::vector<float>& probabilities,
+                     std::vector<float>* logarithms = nullptr) {
   probabilities.resize(scores.size());
   const float highest = *std::max_element(scores.begin(), scores.end());
   const float inverse = 1.0F / temperature;
@@ -49,7 +51,12 @@ inline float softmax(std::span<const float> scores, float temperature, std::vect
   }
   const float normaliser = 1.0F / sum;
   for (float& p : probabilities) p *= normaliser;
-  return std::max(0.0F, log_positive(sum) - weighted * normaliser);
+  const float log_sum = log_positive(sum);
+  if (logarithms) {
+    logarithms->resize(scores.size());
+    for (std::size_t i = 0; i < scores.size(); ++i) (*logarithms)[i] = (scores[i] - highest) * inverse - log_sum;
+  }
+  return std::max(0.0F, log_sum - weighted * normaliser);
 }
 
 }  // namespace bitpilot::fixed_math

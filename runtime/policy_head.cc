@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "runtime/core/error.h"
-#include "runtime/fixed_math.h"
+#include "runtime/look_confidence.h"
 #include "runtime/policy_rules.h"
 
 namespace bitpilot {
@@ -12,8 +12,8 @@ namespace {
 
 constexpr double kFloatBops = 32.0 * 32.0;  // one float32 operation
 constexpr double kIntegerBops = 8.0 * 8.0;  // one multiply-accumulate of the integer networks
-constexpr double kAddBops = 32.0;           // adding one stem code to a running int32 sum, counted as in statistics_bops
-constexpr double kSoftmaxOperations = 24.0; // per class: exponential, sums, normalisation
+constexpr double kAddBops = 32.0;  // adding one stem code to a running int32 sum, counted as in statistics_bops
+constexpr double kSoftmaxOperations = 24.0;  // per class: exponential, sums, normalisation
 
 /// Nearest rung of an ascending ladder to a position in ladder steps; ties to the lower rung.
 int rung_at(float position, std::size_t rungs) {
@@ -24,18 +24,15 @@ int rung_at(float position, std::size_t rungs) {
 /// Bits at a position between rungs.
 float bits_at(const std::vector<int>& ladder, float position) {
   const float clamped = std::clamp(position, 0.0F, static_cast<float>(ladder.size() - 1));
-  const auto low = std::min(static_cast<std::size_t>(clamped), ladder.size() - 1), high = std::min(low + 1, ladder.size() - 1);
-  return static_cast<float>(ladder[low]) + (clamped - static_cast<float>(low)) * static_cast<float>(ladder[high] - ladder[low]);
+  const auto low = std::min(static_cast<std::size_t>(clamped), ladder.size() - 1),
+             high = std::min(low + 1, ladder.size() - 1);
+  return static_cast<float>(ladder[low]) +
+         (clamped - static_cast<float>(low)) * static_cast<float>(ladder[high] - ladder[low]);
 }
 
 float position_of(const std::vector<int>& ladder, int bits) {
   return static_cast<float>(std::lower_bound(ladder.begin(), ladder.end(), bits) - ladder.begin());
 }
-
-struct Confidence {
-  float top = 0, second = 0, entropy = 0;
-  int label = 0;
-};
 
 }  // namespace
 
@@ -56,28 +53,14 @@ struct PolicyHead::Impl {
     return result;
   }
 
-  Confidence confidence(std::span<const float> scores, int anchor) const {
-    thread_local std::vector<float> probabilities;
-    Confidence result;
-    result.entropy = fixed_math::softmax(scores, temperatures[static_cast<std::size_t>(anchor)], probabilities);
-    result.top = -1;
-    for (std::size_t i = 0; i < probabilities.size(); ++i) {
-      if (probabilities[i] > result.top) {
-        result.second = std::max(result.top, 0.0F);
-        result.top = probabilities[i];
-        result.label = static_cast<int>(i);
-      } else {
-        result.second = std::max(result.second, probabilities[i]);
-      }
-    }
-    return result;
-  }
-
-  float signal(const Confidence& c) const {
+  float signal(const LookConfidence& c) const {
     switch (parameters.signal) {
-      case StopSignal::kOneMinusTop: return 1.0F - c.top;
-      case StopSignal::kEntropy: return c.entropy;
-      case StopSignal::kOneMinusMargin: return 1.0F - (c.top - c.second);
+      case StopSignal::kOneMinusTop:
+        return 1.0F - c.top;
+      case StopSignal::kEntropy:
+        return c.entropy;
+      case StopSignal::kOneMinusMargin:
+        return 1.0F - (c.top - c.second);
     }
     return 0;
   }
@@ -88,7 +71,8 @@ struct PolicyHead::Impl {
     const float* spread = parameters.spread.data() + static_cast<std::size_t>(anchor) * config.size() * 2;
     for (std::size_t l = 0; l < config.size(); ++l) {
       const std::vector<int>& ladder = space.layers[l].bits;
-      const float weight = offsets.empty() ? 0.0F : offsets[2 * l], activation = offsets.empty() ? 0.0F : offsets[2 * l + 1];
+      const float weight = offsets.empty() ? 0.0F : offsets[2 * l],
+                  activation = offsets.empty() ? 0.0F : offsets[2 * l + 1];
       if (space.layers[l].fixed) continue;
       result[l] = {bits_at(ladder, position_of(ladder, config[l].weight) + weight), spread[2 * l],
                    bits_at(ladder, position_of(ladder, config[l].activation) + activation), spread[2 * l + 1]};
@@ -112,7 +96,8 @@ struct PolicyHead::Impl {
       const LayerSpace& layer = space.layers[l];
       if (layer.fixed) continue;
       const int weight = rung_at(position_of(layer.bits, config[l].weight) + offsets[2 * l], layer.bits.size());
-      const int activation = rung_at(position_of(layer.bits, config[l].activation) + offsets[2 * l + 1], layer.bits.size());
+      const int activation =
+          rung_at(position_of(layer.bits, config[l].activation) + offsets[2 * l + 1], layer.bits.size());
       config[l].weight = layer.bits[static_cast<std::size_t>(weight)];
       config[l].activation = layer.bits[static_cast<std::size_t>(activation)];
     }
@@ -123,7 +108,8 @@ struct PolicyHead::Impl {
     const std::vector<float>& cost = parameters.first_cost;
     for (std::size_t k = 0; k < cost.size(); ++k) {
       double cheaper = 0;
-      for (std::size_t other = 0; other < cost.size(); ++other) cheaper += cost[other] < cost[k] || (cost[other] == cost[k] && other < k) ? 1 : 0;
+      for (std::size_t other = 0; other < cost.size(); ++other)
+        cheaper += cost[other] < cost[k] || (cost[other] == cost[k] && other < k) ? 1 : 0;
       positions.push_back(cost.size() > 1 ? cheaper / static_cast<double>(cost.size() - 1) : 0.0);
     }
   }
@@ -132,11 +118,15 @@ struct PolicyHead::Impl {
     const Shape input = network.input_shape(), stem = network.layer(0).shape;
     std::int64_t macs = parameters.embedding.macs() + parameters.severity.macs() + parameters.offset.macs(), stop = 0;
     if (parameters.first_weight != 0) macs += parameters.first_residual.macs();
-    for (const IntegerMlp& mlp : parameters.stop_residual) stop = std::max(stop, parameters.stop_weight != 0 ? mlp.macs() : 0);
-    const double floats = 4.0 * static_cast<double>(parameters.feature_mean.size()) + kSoftmaxOperations * static_cast<double>(classes) +
+    for (const IntegerMlp& mlp : parameters.stop_residual)
+      stop = std::max(stop, parameters.stop_weight != 0 ? mlp.macs() : 0);
+    const std::size_t look = stop > 0 ? parameters.confidence_mean.size() : 0;
+    const double floats = 4.0 * static_cast<double>(parameters.feature_mean.size() + look) +
+                          kSoftmaxOperations * static_cast<double>(classes) +
                           12.0 * static_cast<double>(anchors.size());
-    bops = statistics_bops(input.height, input.width) + kAddBops * stem.channels * stem.height * stem.width +
-           kIntegerBops * static_cast<double>(macs + stop) + kFloatBops * floats;
+    const bool sums = parameters.feature_mean.size() > kStatisticsCount;
+    bops = statistics_bops(input.height, input.width) + kIntegerBops * static_cast<double>(macs + stop) +
+           kFloatBops * floats + (sums ? kAddBops * stem.channels * stem.height * stem.width : 0.0);
   }
 };
 
@@ -146,8 +136,10 @@ PolicyHead::PolicyHead(const ModelData& model) {
   impl->space = model.space;
   impl->ranges = model.ranges;
   if (!model.ranges.empty() && model.ranges.size() != kStatisticsCount)
-    throw Error(ExitCode::kData, "the model has ranges for " + std::to_string(model.ranges.size()) + " image statistics, this program computes " +
-                                     std::to_string(kStatisticsCount), "model file, ranges", "export the model again");
+    throw Error(ExitCode::kData,
+                "the model has ranges for " + std::to_string(model.ranges.size()) +
+                    " image statistics, this program computes " + std::to_string(kStatisticsCount),
+                "model file, ranges", "export the model again");
   for (const Anchor& anchor : model.anchors) {
     impl->anchors.push_back(anchor.config);
     impl->temperatures.push_back(anchor.temperature);
@@ -161,7 +153,8 @@ PolicyHead::PolicyHead(const ModelData& model) {
 
 Observation PolicyHead::observe(const ImageStatistics& statistics, std::span<const std::int32_t> stem_sums) const {
   const PolicyParameters& p = impl_->parameters;
-  if (stem_sums.size() + kStatisticsCount != p.feature_mean.size())
+  const std::size_t stem = p.feature_mean.size() - kStatisticsCount;
+  if (stem > 0 && stem != stem_sums.size())
     throw Error(ExitCode::kBug, "stem sums of another network", "PolicyHead::observe", "report this");
   Observation result;
   std::vector<std::int32_t> features(p.feature_mean.size());
@@ -202,14 +195,15 @@ int PolicyHead::first_anchor(const Observation& observation, double lambda) cons
   return choose_first(impl_->parameters, residual, lambda);
 }
 
-LookSummary PolicyHead::summarise(const Observation& observation, int taken, std::span<const float> scores, std::span<float> residual) const {
+LookSummary PolicyHead::summarise(const Observation& observation, int taken, std::span<const float> scores,
+                                  std::span<float> residual) const {
   const PolicyParameters& p = impl_->parameters;
-  const Confidence sure = impl_->confidence(scores, taken);
+  const LookConfidence sure = look_confidence(scores, impl_->temperatures[static_cast<std::size_t>(taken)]);
   std::fill(residual.begin(), residual.end(), 0.0F);
   const IntegerMlp& mlp = p.stop_residual[static_cast<std::size_t>(taken)];
   if (!residual.empty() && !mlp.empty()) {
-    std::vector<std::int32_t> input = impl_->codes(observation, kConfidenceFeatures);
-    const auto features = confidence_features(sure.top, sure.second, sure.entropy);
+    const std::vector<float> features = look_features(sure, static_cast<int>(p.confidence_mean.size()));
+    std::vector<std::int32_t> input = impl_->codes(observation, features.size());
     for (std::size_t i = 0; i < features.size(); ++i)
       input.push_back(policy_code((features[i] - p.confidence_mean[i]) * p.confidence_scale[i]));
     thread_local std::vector<float> result;
@@ -219,8 +213,8 @@ LookSummary PolicyHead::summarise(const Observation& observation, int taken, std
   return {sure.top, sure.label, impl_->signal(sure)};
 }
 
-int PolicyHead::second_anchor(const Observation& observation, int taken, std::span<const float> scores, double lambda, float* confidence,
-                              int* label) const {
+int PolicyHead::second_anchor(const Observation& observation, int taken, std::span<const float> scores, double lambda,
+                              float* confidence, int* label) const {
   const PolicyParameters& p = impl_->parameters;
   thread_local std::vector<float> residual;
   residual.assign(p.stop_weight != 0 ? p.anchors() : 0, 0.0F);
@@ -229,10 +223,6 @@ int PolicyHead::second_anchor(const Observation& observation, int taken, std::sp
   if (confidence) *confidence = summary.confidence;
   if (label) *label = summary.label;
   return choose_second(p, taken, summary.signal, residual, lambda);
-}
-
-std::array<float, kConfidenceFeatures> PolicyHead::confidence_features(float top, float second, float entropy) {
-  return {top, second, top - second, entropy, top * (1.0F - top), 1.0F - (top + second)};
 }
 
 FirstLook PolicyHead::first(const Observation& observation, double lambda) const {
@@ -245,7 +235,8 @@ FirstLook PolicyHead::first(const Observation& observation, double lambda) const
   return result;
 }
 
-SecondLook PolicyHead::second(const Observation& observation, const FirstLook& taken, std::span<const float> scores, double lambda) const {
+SecondLook PolicyHead::second(const Observation& observation, const FirstLook& taken, std::span<const float> scores,
+                              double lambda) const {
   SecondLook result;
   result.anchor = second_anchor(observation, taken.anchor, scores, lambda, &result.confidence, &result.label);
   if (result.anchor >= 0) result.distributions = impl_->distributions(result.anchor, {});

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <memory>
 #include <span>
 #include <string>
@@ -27,15 +26,15 @@ struct Observation {
 
 struct FirstLook {
   int anchor = 0;
-  double position = 0;                           ///< t1 in [0, 1] on the anchor path, cheapest to dearest
-  BitConfig config;                              ///< the anchor's, moved by the per-layer offsets where the model has them
+  double position = 0;  ///< t1 in [0, 1] on the anchor path, cheapest to dearest
+  BitConfig config;     ///< the anchor's, moved by the per-layer offsets where the model has them
   std::vector<LayerDistribution> distributions;  ///< one per weight layer
 };
 
 struct SecondLook {
-  int anchor = -1;          ///< -1: stop
-  float confidence = 0;     ///< of the look that was just taken: top-1 probability at the anchor's temperature
-  int label = 0;            ///< of the look that was just taken
+  int anchor = -1;       ///< -1: stop
+  float confidence = 0;  ///< of the look that was just taken: top-1 probability at the anchor's temperature
+  int label = 0;         ///< of the look that was just taken
   std::vector<LayerDistribution> distributions;  ///< of the second look, empty on stop
 };
 
@@ -43,14 +42,15 @@ struct SecondLook {
 struct LookSummary {
   float confidence = 0;  ///< top-1 probability at the anchor's temperature
   int label = 0;
-  float signal = 0;      ///< what the stop curves read
+  float signal = 0;  ///< what the stop curves read
 };
 
-/// The learned policy at run time, without LibTorch: integer multilayer perceptrons, float32 only in fixed order, so the same decision on every
-/// ISA and for every batch.  Immutable, shared between threads.
+/// The learned policy at run time, without LibTorch: integer multilayer perceptrons, float32 only in fixed order, so
+/// the same decision on every ISA and for every batch.  Immutable, shared between threads.
 class PolicyHead {
  public:
-  /// Throws Error(kData) if the model's policy does not fit its network; a model without a policy is refused too (use has_policy first).
+  /// Throws Error(kData) if the model's policy does not fit its network; a model without a policy is refused too (use
+  /// has_policy first).
   explicit PolicyHead(const ModelData& model);
   static bool has_policy(const ModelData& model) { return !model.policy.description.empty(); }
 
@@ -58,20 +58,21 @@ class PolicyHead {
   Observation observe(const ImageStatistics& statistics, std::span<const std::int32_t> stem_sums) const;
   FirstLook first(const Observation& observation, double lambda) const;
   /// After `taken` gave `scores` (before temperature): stop, or the anchor to look at next.
-  SecondLook second(const Observation& observation, const FirstLook& taken, std::span<const float> scores, double lambda) const;
+  SecondLook second(const Observation& observation, const FirstLook& taken, std::span<const float> scores,
+                    double lambda) const;
 
   /// The two choices alone, without configurations and distributions: what sweeps over tables of outcomes need.
   int first_anchor(const Observation& observation, double lambda) const;
   /// -1: stop.  `confidence` and `label` of the look that was just taken, where not null.
-  int second_anchor(const Observation& observation, int taken, std::span<const float> scores, double lambda, float* confidence = nullptr,
-                    int* label = nullptr) const;
-  /// What the choices are made of (see policy_rules.h), before the weights: this picture's deviations from the mean values, [anchors], and
-  /// after a look its confidence, label, stop signal and deviations from the curves (`residual` may be empty).
+  int second_anchor(const Observation& observation, int taken, std::span<const float> scores, double lambda,
+                    float* confidence = nullptr, int* label = nullptr) const;
+  /// What the choices are made of (see policy_rules.h), before the weights: this picture's deviations from the mean
+  /// values, [anchors], and after a look its confidence, label, stop signal and deviations from the curves (`residual`
+  /// may be empty).
   void first_residual(const Observation& observation, double lambda, std::span<float> residual) const;
-  LookSummary summarise(const Observation& observation, int taken, std::span<const float> scores, std::span<float> residual) const;
+  LookSummary summarise(const Observation& observation, int taken, std::span<const float> scores,
+                        std::span<float> residual) const;
   const PolicyParameters& parameters() const;
-  /// Inputs of the stop rule besides the embedding, before standardisation.
-  static std::array<float, kConfidenceFeatures> confidence_features(float top, float second, float entropy);
 
   /// BOPs of observe + first + second at the precisions they run at, statistics included.
   double bops() const;

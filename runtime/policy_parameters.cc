@@ -4,12 +4,12 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
-
 #include <nlohmann/json.hpp>
 
 #include "data/image_statistics.h"
 #include "runtime/core/error.h"
 #include "runtime/fixed_math.h"
+#include "runtime/look_confidence.h"
 
 namespace bitpilot {
 namespace {
@@ -21,7 +21,8 @@ constexpr std::int64_t kMaxWidth = 4096;  // of any policy layer: keeps int32 ac
 const char* const kSignals[] = {"one_minus_top", "entropy", "one_minus_margin"};
 
 [[noreturn]] void refuse(const std::string& what) {
-  throw Error(ExitCode::kData, "the model's policy is not valid: " + what, "model file, policy", "export the model again");
+  throw Error(ExitCode::kData, "the model's policy is not valid: " + what, "model file, policy",
+              "export the model again");
 }
 
 template <class T>
@@ -62,8 +63,10 @@ class Reader {
     const PolicyTensor& stored = find(name);
     std::int64_t count = 1;
     for (const std::int64_t n : expected) count *= n;
-    if (stored.dtype != dtype || stored.shape != expected) refuse("tensor '" + name + "' has another type or shape than expected");
-    if (stored.bytes.size() != static_cast<std::size_t>(count) * sizeof(T)) refuse("tensor '" + name + "' has too few or too many bytes");
+    if (stored.dtype != dtype || stored.shape != expected)
+      refuse("tensor '" + name + "' has another type or shape than expected");
+    if (stored.bytes.size() != static_cast<std::size_t>(count) * sizeof(T))
+      refuse("tensor '" + name + "' has too few or too many bytes");
     std::vector<T> values(static_cast<std::size_t>(count));
     if (!values.empty()) std::memcpy(values.data(), stored.bytes.data(), stored.bytes.size());
     if constexpr (std::is_same_v<T, float>) {
@@ -75,10 +78,12 @@ class Reader {
   }
 
   template <class T>
-  std::vector<std::vector<T>> rows(const std::string& name, const char* dtype, std::int64_t row_count, std::int64_t width) const {
+  std::vector<std::vector<T>> rows(const std::string& name, const char* dtype, std::int64_t row_count,
+                                   std::int64_t width) const {
     const auto values = read<T>(name, dtype, {row_count, width});
     std::vector<std::vector<T>> result;
-    for (std::int64_t r = 0; r < row_count; ++r) result.emplace_back(values.begin() + r * width, values.begin() + (r + 1) * width);
+    for (std::int64_t r = 0; r < row_count; ++r)
+      result.emplace_back(values.begin() + r * width, values.begin() + (r + 1) * width);
     return result;
   }
 
@@ -89,7 +94,8 @@ class Reader {
     for (int i = 0; has(name + "." + std::to_string(i) + ".weights"); ++i) {
       const std::string prefix = name + "." + std::to_string(i);
       const auto& stored = shape(prefix + ".weights");
-      if (i > 7 || stored.size() != 2 || stored[0] < 1 || stored[0] > kMaxWidth || stored[1] != width) refuse("network '" + name + "' does not chain");
+      if (i > 7 || stored.size() != 2 || stored[0] < 1 || stored[0] > kMaxWidth || stored[1] != width)
+        refuse("network '" + name + "' does not chain");
       IntegerLayer layer;
       layer.inputs = static_cast<int>(width);
       layer.outputs = static_cast<int>(stored[0]);
@@ -102,7 +108,8 @@ class Reader {
       width = stored[0];
       result.layers.push_back(std::move(layer));
     }
-    if (result.empty() ? required : width != outputs) refuse("network '" + name + "' is missing or has a wrong number of outputs");
+    if (result.empty() ? required : width != outputs)
+      refuse("network '" + name + "' is missing or has a wrong number of outputs");
     return result;
   }
 
@@ -141,7 +148,8 @@ void read_description(const std::string& text, PolicyParameters& p) {
   if (!std::isfinite(p.first_weight) || !std::isfinite(p.stop_weight)) refuse("weights");
 }
 
-void read_stop_rule(const Reader& reader, std::int64_t anchors, std::int64_t embedding, PolicyParameters& p) {
+void read_stop_rule(const Reader& reader, std::int64_t anchors, std::int64_t embedding, int classes,
+                    PolicyParameters& p) {
   const auto& shape = reader.shape("stop.curve_at");
   if (shape.size() != 2 || shape[1] < 2 || shape[1] > 256) refuse("stop curves need 2..256 points");
   p.curve_at = reader.rows<float>("stop.curve_at", "F32", anchors, shape[1]);
@@ -149,10 +157,13 @@ void read_stop_rule(const Reader& reader, std::int64_t anchors, std::int64_t emb
     if (!std::is_sorted(row.begin(), row.end())) refuse("stop curves must be over ascending signals");
   }
   p.curve_drop = reader.rows<float>("stop.curve_drop", "F32", anchors, anchors * shape[1]);
-  p.confidence_mean = reader.read<float>("stop.confidence_mean", "F32", {kConfidenceFeatures});
-  p.confidence_scale = reader.read<float>("stop.confidence_scale", "F32", {kConfidenceFeatures});
+  const auto& looks = reader.shape("stop.confidence_mean");
+  if (looks.size() != 1 || (looks[0] != kSummaryFeatures && looks[0] != look_feature_count(classes)))
+    refuse("the features of a look");
+  p.confidence_mean = reader.read<float>("stop.confidence_mean", "F32", looks);
+  p.confidence_scale = reader.read<float>("stop.confidence_scale", "F32", looks);
   for (std::int64_t k = 0; k < anchors; ++k) {
-    p.stop_residual.push_back(reader.mlp("stop.residual." + std::to_string(k), embedding + kConfidenceFeatures, anchors, false));
+    p.stop_residual.push_back(reader.mlp("stop.residual." + std::to_string(k), embedding + looks[0], anchors, false));
   }
 }
 
@@ -169,9 +180,11 @@ void IntegerMlp::run(const std::vector<std::int32_t>& codes, std::vector<float>&
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const IntegerLayer& layer = layers[i];
     const bool last = i + 1 == layers.size();
-    (last ? (void)result.resize(static_cast<std::size_t>(layer.outputs)) : (void)next.resize(static_cast<std::size_t>(layer.outputs)));
+    (last ? (void)result.resize(static_cast<std::size_t>(layer.outputs))
+          : (void)next.resize(static_cast<std::size_t>(layer.outputs)));
     for (int o = 0; o < layer.outputs; ++o) {
-      const std::int8_t* row = layer.weights.data() + static_cast<std::size_t>(o) * static_cast<std::size_t>(layer.inputs);
+      const std::int8_t* row =
+          layer.weights.data() + static_cast<std::size_t>(o) * static_cast<std::size_t>(layer.inputs);
       std::int32_t acc = layer.bias[static_cast<std::size_t>(o)];
       for (int j = 0; j < layer.inputs; ++j) acc += row[j] * current[static_cast<std::size_t>(j)];
       const float value = static_cast<float>(acc) * layer.multiplier[static_cast<std::size_t>(o)];
@@ -187,12 +200,14 @@ void IntegerMlp::run(const std::vector<std::int32_t>& codes, std::vector<float>&
 
 std::int32_t policy_code(float standardised) {
   if (!(standardised == standardised)) return 0;  // NaN: such a picture falls back anyway
-  return static_cast<std::int32_t>(std::clamp(std::nearbyint(standardised * (1.0F / kPolicyInputStep)), -127.0F, 127.0F));
+  return static_cast<std::int32_t>(
+      std::clamp(std::nearbyint(standardised * (1.0F / kPolicyInputStep)), -127.0F, 127.0F));
 }
 
 float lambda_position(double lambda, double low, double high, std::size_t knots) {
   const auto clamped = static_cast<float>(std::clamp(lambda, low, high));
-  const float from = fixed_math::log_positive(static_cast<float>(low)), to = fixed_math::log_positive(static_cast<float>(high));
+  const float from = fixed_math::log_positive(static_cast<float>(low)),
+              to = fixed_math::log_positive(static_cast<float>(high));
   const float share = (fixed_math::log_positive(clamped) - from) / (to - from);
   return std::clamp(share, 0.0F, 1.0F) * static_cast<float>(knots - 1);
 }
@@ -203,13 +218,20 @@ std::int32_t lambda_code(double lambda, double low, double high) {
 
 PolicyData pack_policy(const PolicyParameters& p) {
   const std::size_t anchors = p.anchors(), points = p.curve_at.empty() ? 0 : p.curve_at.front().size();
-  if (anchors == 0 || p.knots() < 2 || p.stop_residual.size() != anchors || p.curve_at.size() != anchors || p.spread.size() % (2 * anchors) != 0)
+  if (anchors == 0 || p.knots() < 2 || p.stop_residual.size() != anchors || p.curve_at.size() != anchors ||
+      p.spread.size() % (2 * anchors) != 0)
     throw Error(ExitCode::kBug, "policy parameters of unequal sizes", "pack_policy", "report this");
   PolicyData data;
-  data.description = nlohmann::json{{"kind", "two_look"}, {"version", kLayoutVersion}, {"lambda_range", {p.lambda_low, p.lambda_high}}, {"lambda_floor", p.lambda_floor},
-                                    {"stop_signal", kSignals[static_cast<int>(p.signal)]}, {"first_weight", p.first_weight},
-                                    {"stop_weight", p.stop_weight}, {"distribution", p.family}}
-                         .dump();
+  data.description = nlohmann::json{
+      {"kind", "two_look"},
+      {"version", kLayoutVersion},
+      {"lambda_range", {p.lambda_low, p.lambda_high}},
+      {"lambda_floor", p.lambda_floor},
+      {"stop_signal", kSignals[static_cast<int>(p.signal)]},
+      {"first_weight", p.first_weight},
+      {"stop_weight", p.stop_weight},
+      {"distribution",
+       p.family}}.dump();
   const std::int64_t k = length(anchors), knots = length(p.knots());
   data.tensors["feature_mean"] = tensor("F32", p.feature_mean, {length(p.feature_mean.size())});
   data.tensors["feature_scale"] = tensor("F32", p.feature_scale, {length(p.feature_scale.size())});
@@ -221,8 +243,8 @@ PolicyData pack_policy(const PolicyParameters& p) {
   data.tensors["stop.pair_allowed"] = tensor("I8", flat(p.pair_allowed), {knots, k * k});
   data.tensors["stop.curve_at"] = tensor("F32", flat(p.curve_at), {k, length(points)});
   data.tensors["stop.curve_drop"] = tensor("F32", flat(p.curve_drop), {k, k * length(points)});
-  data.tensors["stop.confidence_mean"] = tensor("F32", p.confidence_mean, {kConfidenceFeatures});
-  data.tensors["stop.confidence_scale"] = tensor("F32", p.confidence_scale, {kConfidenceFeatures});
+  data.tensors["stop.confidence_mean"] = tensor("F32", p.confidence_mean, {length(p.confidence_mean.size())});
+  data.tensors["stop.confidence_scale"] = tensor("F32", p.confidence_scale, {length(p.confidence_scale.size())});
   data.tensors["spread"] = tensor("F32", p.spread, {k, length(p.spread.size() / (2 * anchors)), 2});
   pack_mlp("embedding", p.embedding, data);
   pack_mlp("severity", p.severity, data);
@@ -238,13 +260,16 @@ PolicyParameters unpack_policy(const ModelData& model) {
   read_description(model.policy.description, p);
   const Reader reader(model.policy);
   const std::int64_t k = length(model.anchors.size()), layers = model.network.layer_count();
-  const std::int64_t features = kStatisticsCount + model.network.layer(0).shape.channels;
+  const std::int64_t with_stem = kStatisticsCount + model.network.layer(0).shape.channels;
+  const bool statistics_only = reader.shape("feature_mean") == std::vector<std::int64_t>{kStatisticsCount};
+  const std::int64_t features = statistics_only ? kStatisticsCount : with_stem;
   p.feature_mean = reader.read<float>("feature_mean", "F32", {features});
   p.feature_scale = reader.read<float>("feature_scale", "F32", {features});
   p.first_cost = reader.read<float>("cost.first", "F32", {k});
   p.second_cost = reader.read<float>("cost.second", "F32", {k});
   const auto& severity_shape = reader.shape("severity.0.weights");
-  if (severity_shape.size() != 2 || severity_shape[1] < 1 || severity_shape[1] > kMaxWidth) refuse("the embedding's width");
+  if (severity_shape.size() != 2 || severity_shape[1] < 1 || severity_shape[1] > kMaxWidth)
+    refuse("the embedding's width");
   const std::int64_t embedding = severity_shape[1];
   p.embedding = reader.mlp("embedding", features, embedding, true);
   p.severity = reader.mlp("severity", embedding, 1, true);
@@ -260,7 +285,7 @@ PolicyParameters unpack_policy(const ModelData& model) {
   p.first_residual = reader.mlp("first.residual", embedding + 1, k, false);
   p.offset = reader.mlp("offset", embedding + 1, 2 * layers, false);
   p.spread = reader.read<float>("spread", "F32", {k, layers, 2});
-  read_stop_rule(reader, k, embedding, p);
+  read_stop_rule(reader, k, embedding, model.network.classes(), p);
   return p;
 }
 

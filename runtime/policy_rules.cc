@@ -34,7 +34,8 @@ int choose_first(const PolicyParameters& p, std::span<const float> residual, dou
 
 float curve_drop(const PolicyParameters& p, int taken, int second, float signal) {
   const std::vector<float>& points = p.curve_at[static_cast<std::size_t>(taken)];
-  const float* drop = p.curve_drop[static_cast<std::size_t>(taken)].data() + static_cast<std::size_t>(second) * points.size();
+  const float* drop =
+      p.curve_drop[static_cast<std::size_t>(taken)].data() + static_cast<std::size_t>(second) * points.size();
   constexpr float kTieSlope = 1e-4F;  // on flat pieces a less sure picture still comes first
   const float tie = kTieSlope * signal;
   if (signal <= points.front()) return drop[0] + tie;
@@ -44,9 +45,11 @@ float curve_drop(const PolicyParameters& p, int taken, int second, float signal)
   return drop[upper - 1] + share * (drop[upper] - drop[upper - 1]) + tie;
 }
 
-int choose_second(const PolicyParameters& p, int taken, float signal, std::span<const float> residual, double wanted_lambda) {
+int choose_second(const PolicyParameters& p, int taken, float signal, std::span<const float> residual,
+                  double wanted_lambda) {
   const double lambda = std::max(wanted_lambda, p.lambda_floor);
-  const std::uint8_t* allowed = p.pair_allowed[nearest_knot(p, lambda)].data() + static_cast<std::size_t>(taken) * p.anchors();
+  const std::uint8_t* allowed =
+      p.pair_allowed[nearest_knot(p, lambda)].data() + static_cast<std::size_t>(taken) * p.anchors();
   int best = -1;
   float best_gain = 0;
   for (std::size_t k = 0; k < p.anchors(); ++k) {

@@ -54,6 +54,14 @@ TEST_CASE("experiments/recipe: mistakes are refused with the place and the neare
   recipe["supernet"] = {{"learning_rat", 0.1}};
   CHECK(message_of(recipe).find("learning_rate") != std::string::npos);
   recipe = minimal();
+  recipe["float"] = {{"policy_share", 0.5}};
+  CHECK(message_of(recipe).find("policy_share") != std::string::npos);
+  recipe = minimal();
+  recipe["supernet"] = {{"policy_share", 1.0}};
+  CHECK_FALSE(message_of(recipe).empty());
+  recipe["supernet"] = {{"policy_share", 0.5}};
+  CHECK(message_of(recipe).empty());
+  recipe = minimal();
   recipe["block"] = 12;
   CHECK(message_of(recipe).find("8 or 16") != std::string::npos);
   recipe = minimal();

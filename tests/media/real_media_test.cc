@@ -10,6 +10,7 @@
 #include "data/idx.h"
 #include "data/mixture.h"
 #include "runtime/core/error.h"
+#include "runtime/core/random.h"
 #include "runtime/sources/media_process.h"
 #include "runtime/sources/set_source.h"
 #include "runtime/sources/source.h"
@@ -212,4 +213,24 @@ TEST_CASE("media: data that is not there is bad data, with the message of the re
     CHECK(std::string(error.what()).find("/nowhere") != std::string::npos);
     CHECK(std::string(error.what()).find("fix:") != std::string::npos);
   }
+}
+
+TEST_CASE("media: damaged pictures never end the program or the source") {
+  const TemporaryFolder folder;
+  const Stop stop;
+  const std::string whole = bitpilot::encode_png(picture(33, 21, 3, 4));
+  constexpr int kDamaged = 60;
+  for (int i = 0; i < kDamaged; ++i) {
+    bitpilot::Random random(11, "damage", static_cast<std::uint64_t>(i));
+    std::string bytes = whole.substr(0, i % 3 == 0 ? random.below(whole.size()) : whole.size());
+    for (int flips = 0; flips < 1 + i % 5 && !bytes.empty(); ++flips)
+      bytes[random.below(bytes.size())] ^= static_cast<char>(1 << random.below(8));
+    folder.write("p/" + std::to_string(100 + i) + ".png", bytes);
+  }
+  folder.write("p/999.png", whole);
+  const auto source = bitpilot::open_source(bitpilot::parse_source(folder.path("p")), options(), stop);
+  const std::vector<SourceEvent> events = all_of(*source);
+  REQUIRE(events.size() == kDamaged + 1);
+  CHECK(events.back().kind == SourceEvent::Kind::kFrame);
+  CHECK(events.back().frame.image == picture(33, 21, 3, 4));
 }

@@ -29,9 +29,10 @@ struct SyntheticOptions {
   double own_noise = 0.7;                     ///< of each anchor's scores
 };
 
-/// Outcomes of made-up pictures: scores = margin of the right class + noise shared by all anchors + own noise.  What a cascade lives on
-/// (an unsure first look is often wrong, a dearer one often repairs it) holds by construction.
-inline OutcomeTable synthetic_outcomes(const ModelData& model, std::size_t count, const SyntheticOptions& options = {}) {
+/// Outcomes of made-up pictures: scores = margin of the right class + noise shared by all anchors + own noise.  What a
+/// cascade lives on (an unsure first look is often wrong, a dearer one often repairs it) holds by construction.
+inline OutcomeTable synthetic_outcomes(const ModelData& model, std::size_t count,
+                                       const SyntheticOptions& options = {}) {
   OutcomeTable table;
   table.anchors = model.anchors.size();
   table.classes = static_cast<std::size_t>(model.network.classes());
@@ -52,9 +53,11 @@ inline OutcomeTable synthetic_outcomes(const ModelData& model, std::size_t count
     }
     for (int s = 0; s < kStatisticsCount; ++s) {
       const double seen = s % 3 == 0 ? options.visible * difficulty / options.difficulty : 0.0;
-      table.statistics.push_back(static_cast<float>(5.0 * s + seen + random.normal() * std::sqrt(1 - options.visible * options.visible)));
+      table.statistics.push_back(
+          static_cast<float>(5.0 * s + seen + random.normal() * std::sqrt(1 - options.visible * options.visible)));
     }
-    for (std::size_t c = 0; c < table.stem_channels; ++c) table.stem_sums.push_back(4000 + static_cast<std::int32_t>(600 * random.normal()));
+    for (std::size_t c = 0; c < table.stem_channels; ++c)
+      table.stem_sums.push_back(4000 + static_cast<std::int32_t>(600 * random.normal()));
     table.labels.push_back(label);
     table.severity.push_back(static_cast<std::uint8_t>(std::clamp(2.5 + difficulty, 0.0, 5.0)));
     table.family.push_back(static_cast<std::uint16_t>(table.severity.back() == 0 ? 1 : 0));

@@ -141,7 +141,8 @@ TEST_CASE("commands/judge_loop: a failure or a stop in the middle ends it, and e
     const Outcome stopped = judge_all(settings, 200, 0, 10);
     CHECK_FALSE(stopped.error);
     CHECK(stopped.heard.pictures.size() >= 10);
-    CHECK(stopped.heard.pictures.size() < 200);  // what was judged already is still reported; how much that is depends on the machine
+    // Pictures that other workers had judged already are still told, at most a window of them.
+    CHECK(stopped.heard.pictures.size() <= 10 + bitpilot::InOrder::kWindow);
     CHECK(stopped.counts.processed == stopped.heard.pictures.size());
     check_sum(stopped.counts);
     settings.max_frames = 7;

@@ -48,10 +48,12 @@ Look random_look(std::uint64_t index) {
 }  // namespace
 
 TEST_CASE("runtime/fixed_math: exponential, logarithm and softmax agree with the C library") {
-  for (float x = -60; x <= 0; x += 0.37F) CHECK(fixed_math::exp_negative(x) == doctest::Approx(std::exp(x)).epsilon(2e-6));
+  for (float x = -60; x <= 0; x += 0.37F)
+    CHECK(fixed_math::exp_negative(x) == doctest::Approx(std::exp(x)).epsilon(2e-6));
   CHECK(fixed_math::exp_negative(-1000) == 0.0F);
   CHECK(fixed_math::exp_negative(0) == 1.0F);
-  for (float x = 1e-6F; x < 1e6F; x *= 1.7F) CHECK(fixed_math::log_positive(x) == doctest::Approx(std::log(x)).epsilon(2e-6));
+  for (float x = 1e-6F; x < 1e6F; x *= 1.7F)
+    CHECK(fixed_math::log_positive(x) == doctest::Approx(std::log(x)).epsilon(2e-6));
   std::vector<float> p;
   const std::vector<float> scores{1.0F, 3.0F, -2.0F};
   const float entropy = fixed_math::softmax(scores, 2.0F, p);
@@ -133,7 +135,8 @@ TEST_CASE("runtime/policy_head: decisions are the same on every machine") {
     ++firsts[static_cast<std::size_t>(first.anchor)];
     std::uint32_t severity = 0;
     std::memcpy(&severity, &observation.severity, sizeof severity);
-    for (const std::uint64_t v : {static_cast<std::uint64_t>(first.anchor), static_cast<std::uint64_t>(second.anchor + 1), std::uint64_t{severity}})
+    for (const std::uint64_t v : {static_cast<std::uint64_t>(first.anchor),
+                                  static_cast<std::uint64_t>(second.anchor + 1), std::uint64_t{severity}})
       hash = (hash ^ v) * 0x100000001b3ULL;
   }
   CHECK(second_looks > 50);
@@ -149,7 +152,8 @@ TEST_CASE("runtime/policy_head: the light choices are those of the full decision
     const Observation observation = head.observe(look.statistics, look.stem);
     const FirstLook first = head.first(observation, 0.4);
     CHECK(head.first_anchor(observation, 0.4) == first.anchor);
-    CHECK(head.second_anchor(observation, first.anchor, look.scores, 0.4) == head.second(observation, first, look.scores, 0.4).anchor);
+    CHECK(head.second_anchor(observation, first.anchor, look.scores, 0.4) ==
+          head.second(observation, first, look.scores, 0.4).anchor);
   }
 }
 
@@ -186,7 +190,8 @@ TEST_CASE("runtime/policy_rules: a dearer lambda never adds a second look, and t
     }
   }
   p.lambda_floor = 2.0;
-  for (float signal = 0; signal < 1.6F; signal += 0.05F) CHECK(choose_second(p, 0, signal, none, 0.001) == choose_second(p, 0, signal, none, 2.0));
+  for (float signal = 0; signal < 1.6F; signal += 0.05F)
+    CHECK(choose_second(p, 0, signal, none, 0.001) == choose_second(p, 0, signal, none, 2.0));
 }
 
 TEST_CASE("runtime/policy_head: statistics outside twice their range are out of range") {
@@ -234,7 +239,7 @@ TEST_CASE("runtime/policy_head: offsets move layers to the nearest rung and ties
   CHECK(first(-0.5F).config[1].weight == 2);  // the tie between 2 and 4 goes to 2
   CHECK(first(-0.49F).config[1].weight == 4);
   CHECK(first(5.0F).config[1].weight == 8);
-  CHECK(first(1.0F).config[0].weight == 8);   // the stem is outside the action space
+  CHECK(first(1.0F).config[0].weight == 8);  // the stem is outside the action space
   CHECK(first(0.25F).distributions[1].weight_mean == doctest::Approx(5.0));
   CHECK(first(0.25F).distributions[1].weight_std == doctest::Approx(0.25));
 }

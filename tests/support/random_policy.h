@@ -6,6 +6,7 @@
 #include "data/image_statistics.h"
 #include "runtime/core/cost.h"
 #include "runtime/core/random.h"
+#include "runtime/look_confidence.h"
 #include "runtime/policy_parameters.h"
 
 namespace bitpilot::testing {
@@ -18,7 +19,8 @@ inline IntegerMlp random_mlp(const std::vector<int>& widths, Random& random, dou
     layer.outputs = widths[i + 1];
     const bool last = i + 2 == widths.size();
     for (int o = 0; o < layer.outputs; ++o) {
-      for (int j = 0; j < layer.inputs; ++j) layer.weights.push_back(static_cast<std::int8_t>(static_cast<int>(random.below(255)) - 127));
+      for (int j = 0; j < layer.inputs; ++j)
+        layer.weights.push_back(static_cast<std::int8_t>(static_cast<int>(random.below(255)) - 127));
       layer.bias.push_back(static_cast<std::int32_t>(random.below(4001)) - 2000);
       const double spread = 73.0 * 40.0 * std::sqrt(static_cast<double>(layer.inputs));  // of the accumulator, roughly
       layer.multiplier.push_back(static_cast<float>((last ? output_scale : 100.0) / spread));
@@ -28,7 +30,8 @@ inline IntegerMlp random_mlp(const std::vector<int>& widths, Random& random, dou
   return mlp;
 }
 
-/// A random but valid policy for any model: cheaper anchors first, dearer ones behind; about half of the random looks escalate at lambda 1.
+/// A random but valid policy for any model: cheaper anchors first, dearer ones behind; about half of the random looks
+/// escalate at lambda 1.
 inline PolicyParameters random_policy(const ModelData& model, std::uint64_t seed = 1) {
   Random random(seed, "random policy");
   const int stem = model.network.layer(0).shape.channels, embedding = 6;
@@ -63,13 +66,14 @@ inline PolicyParameters random_policy(const ModelData& model, std::uint64_t seed
     p.curve_at.push_back({0.0F, 0.3F, 0.8F, 1.4F});
     std::vector<float> drops;
     for (std::size_t b = 0; b < k; ++b) {
-      for (const double level : {0.0, 0.1, 0.4, 1.0}) drops.push_back(static_cast<float>(level * random.uniform(0.5, 1.0)));
+      for (const double level : {0.0, 0.1, 0.4, 1.0})
+        drops.push_back(static_cast<float>(level * random.uniform(0.5, 1.0)));
     }
     p.curve_drop.push_back(drops);
-    p.stop_residual.push_back(random_mlp({embedding + kConfidenceFeatures, 5, anchors}, random, 0.1));
+    p.stop_residual.push_back(random_mlp({embedding + kSummaryFeatures, 5, anchors}, random, 0.1));
   }
-  p.confidence_mean.assign(kConfidenceFeatures, 0.4F);
-  p.confidence_scale.assign(kConfidenceFeatures, 2.0F);
+  p.confidence_mean.assign(kSummaryFeatures, 0.4F);
+  p.confidence_scale.assign(kSummaryFeatures, 2.0F);
   p.stop_weight = 0.75F;
   p.spread.assign(k * static_cast<std::size_t>(model.network.layer_count()) * 2, 0.25F);
   return p;

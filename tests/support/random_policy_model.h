@@ -72,8 +72,8 @@ inline ModelData random_policy_model(std::uint64_t seed = 1, int size = 28, int 
     }
     policy.curve_drop.push_back(drop);
   }
-  policy.confidence_mean.assign(kConfidenceFeatures, 0);
-  policy.confidence_scale.assign(kConfidenceFeatures, 1);
+  policy.confidence_mean.assign(6, 0);
+  policy.confidence_scale.assign(6, 1);
   policy.stop_residual.resize(static_cast<std::size_t>(anchors));
   policy.spread.assign(static_cast<std::size_t>(anchors * layers) * 2, 0.25F);
   model.policy = pack_policy(policy);

@@ -1,0 +1,100 @@
+#include "policy/greedy.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "runtime/core/error.h"
+#include "tests/policy/synthetic_outcomes.h"
+
+using namespace bitpilot;
+using bitpilot::testing::sample_network;
+using bitpilot::testing::synthetic_model;
+
+namespace {
+
+/// Loss that grows by a layer's own sensitivity as its bits fall; one layer is ten times as sensitive as the others.
+SearchPoint made_up(const BitConfig& config) {
+  SearchPoint point;
+  for (std::size_t l = 1; l + 1 < config.size(); ++l) {
+    const double sensitivity = l == 2 ? 1.0 : 0.1;
+    point.loss += sensitivity * (1.0 / config[l].weight + 0.5 / config[l].activation);
+  }
+  point.accuracy = 1 - point.loss / 4;
+  return point;
+}
+
+}  // namespace
+
+TEST_CASE("policy/greedy: the search comes near the best of all configurations within the budget") {
+  Network network;
+  network.name = "four";
+  int x = network.relu(network.conv("stem", network.input({1, 8, 8}), 8, 3));
+  for (const char* name : {"a", "b", "c", "d"}) x = network.relu(network.conv(name, x, 8, 3));
+  network.linear("classifier", network.global_avg_pool(x), 4);
+  network.finish();
+  const BitSpace space = make_bit_space(network, {2, 4, 8});
+  const CostTable cost = bops_table(network, space);
+  GreedyOptions options;
+  options.budget = 0.25;
+  const GreedyResult result = greedy_search(space, cost, made_up, options);
+  CHECK(result.best.relative <= options.budget);
+  double best = 1e9;
+  const int ladder[] = {2, 4, 8};
+  for (int code = 0; code < 6561; ++code) {
+    BitConfig config = uniform_config(space, 8, 8);
+    int rest = code;
+    for (std::size_t l = 1; l <= 4; ++l) {
+      config[l].weight = ladder[rest % 3];
+      config[l].activation = ladder[rest / 3 % 3];
+      rest /= 9;
+    }
+    if (cost.cost(config) / cost.reference() <= options.budget) best = std::min(best, made_up(config).loss);
+  }
+  // Greedy moves promise no optimum: within a tenth of the best of all 6,561, and better than any uniform configuration.
+  CHECK(result.best.loss <= best * 1.1);
+  for (const int bits : ladder) {
+    const BitConfig uniform = uniform_config(space, bits, bits);
+    if (cost.cost(uniform) / cost.reference() <= options.budget) CHECK(result.best.loss < made_up(uniform).loss);
+  }
+  CHECK(result.best.config[2].weight >= result.best.config[1].weight);
+  CHECK(result.evaluations < 600);
+  for (std::size_t i = 1; i < result.pareto.size(); ++i) {
+    CHECK(result.pareto[i].relative > result.pareto[i - 1].relative);
+    CHECK(result.pareto[i].loss < result.pareto[i - 1].loss);
+  }
+}
+
+TEST_CASE("policy/greedy: a budget below the cheapest configuration is refused, any other is met") {
+  const ModelData model = synthetic_model();
+  const CostTable cost = bops_table(model.network, model.space);
+  GreedyOptions options;
+  options.budget = 1e-4;
+  CHECK_THROWS_AS(greedy_search(model.space, cost, made_up, options), Error);
+  for (const double budget : {0.09, 0.2, 0.4}) {
+    options.budget = budget;
+    const GreedyResult result = greedy_search(model.space, cost, made_up, options);
+    CHECK(result.best.relative <= budget);
+    CHECK(result.best.relative > 0);
+    check_config(model.network, model.space, result.best.config);
+  }
+}
+
+TEST_CASE("policy/greedy: the engine's judge gives the mean loss of the pictures, whatever the threads") {
+  const auto model = std::make_shared<const Model>(synthetic_model());
+  auto samples = std::make_shared<std::vector<Sample>>();
+  for (int i = 0; i < 9; ++i) {
+    Random random(2, "greedy sample", static_cast<std::uint64_t>(i));
+    Image image(12, 12, 1);
+    for (auto& pixel : image.pixels) pixel = static_cast<std::uint8_t>(random.below(256));
+    Sample sample;
+    sample.prepared = preprocess(image.view(), {1, 12, 12});
+    sample.label = i % 5;
+    samples->push_back(sample);
+  }
+  const BitConfig config = model->data().anchors[1].config;
+  const SearchPoint one = engine_judge(model, samples, 1)(config), two = engine_judge(model, samples, 2)(config);
+  CHECK(one.loss == doctest::Approx(two.loss));
+  CHECK(one.accuracy == two.accuracy);
+  CHECK(one.loss > 0);
+}

@@ -1,0 +1,187 @@
+#include "policy/hybrid_learner.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "policy/policy_report.h"
+#include "policy/prices.h"
+#include "policy/static_hull.h"
+#include "policy/threshold_cascade.h"
+#include "runtime/adaptive.h"
+#include "runtime/core/error.h"
+#include "runtime/format/model_file.h"
+#include "tests/policy/synthetic_outcomes.h"
+
+using namespace bitpilot;
+using bitpilot::testing::synthetic_model;
+using bitpilot::testing::synthetic_outcomes;
+using bitpilot::testing::SyntheticOptions;
+
+namespace {
+
+PolicyOptions quick() {
+  PolicyOptions options;
+  options.estimator.epochs = 8;
+  options.stop.epochs = 6;
+  options.first.epochs = 4;
+  return options;
+}
+
+/// A model with a policy fitted to made-up pictures, and tables of other pictures.
+struct Fitted {
+  ModelData model = synthetic_model();
+  OutcomeTable train, validation, test;
+  Fitted() {
+    SyntheticOptions data;
+    train = synthetic_outcomes(model, 4000, data);
+    data.seed = 2;
+    validation = synthetic_outcomes(model, 3000, data);
+    data.seed = 3;
+    test = synthetic_outcomes(model, 6000, data);
+    fit_policy(model, quick(), train, validation);
+    set_prices(model, {}, {&validation});
+  }
+};
+const Fitted& fitted() {
+  static const Fitted instance;
+  return instance;
+}
+
+double accuracy_of(const OutcomeTable& table, std::size_t anchor) {
+  double right = 0;
+  for (std::size_t i = 0; i < table.size(); ++i) right += table.correct(i, anchor) ? 1 : 0;
+  return right / static_cast<double>(table.size());
+}
+
+}  // namespace
+
+TEST_CASE(
+    "policy/hybrid_learner: on new pictures the policy equals its own cascade and beats every mix of static "
+    "configurations") {
+  const Fitted& f = fitted();
+  const AnchorCosts costs = anchor_costs(f.model, bops_table(f.model.network, f.model.space));
+  std::vector<HullPoint> points;
+  std::vector<float> temperatures;
+  for (std::size_t k = 0; k < f.model.anchors.size(); ++k) {
+    points.push_back({f.model.anchors[k].name, costs.first[k], accuracy_of(f.test, k), static_cast<int>(k)});
+    temperatures.push_back(f.model.anchors[k].temperature);
+  }
+  const StaticHull hull(points);
+  const auto cascades = all_cascades(f.test, temperatures, costs);
+  // Decisions alone: the cascade does not pay for observing either.
+  PolicySweep sweep(f.model, f.test, 0.0);
+  constexpr double kNoise =
+      0.012;  // two standard errors of a difference on 6,000 pictures, both choices made on other pictures
+  double gain = 0;
+  for (const double relative : {0.12, 0.16, 0.2, 0.25}) {
+    const SweepPoint point = sweep.at(lambda_at_cost(sweep, relative));
+    CHECK(point.relative == doctest::Approx(relative).epsilon(0.05));
+    CHECK(point.accuracy > cascades[best_cascade(cascades, point.relative)].at_cost(point.relative).accuracy - kNoise);
+    gain += (point.accuracy - hull.accuracy(point.relative)) / 4;
+  }
+  CHECK(gain > 0.012);
+}
+
+TEST_CASE("policy/hybrid_learner: the fit is the same every time and survives the model file") {
+  const Fitted& f = fitted();
+  ModelData again = synthetic_model();
+  fit_policy(again, quick(), f.train, f.validation);
+  set_prices(again, {}, {&f.validation});
+  CHECK(model_bytes(again) == model_bytes(f.model));
+  const ModelData read = parse_model(model_bytes(f.model), "test");
+  const PolicySweep before(f.model, f.validation, 0), after(read, f.validation, 0);
+  const auto a = before.choose(0.3), b = after.choose(0.3);
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    REQUIRE(a[i].first == b[i].first);
+    REQUIRE(a[i].second == b[i].second);
+  }
+}
+
+TEST_CASE("policy/hybrid_learner: labels, families and severities of the judged pictures do not move a decision") {
+  const Fitted& f = fitted();
+  OutcomeTable relabelled = f.test;
+  for (std::size_t i = 0; i < relabelled.size(); ++i) {
+    relabelled.labels[i] = (relabelled.labels[i] + 1) % static_cast<int>(relabelled.classes);
+    relabelled.family[i] ^= 1;
+    relabelled.severity[i] = 0;
+  }
+  const auto a = PolicySweep(f.model, f.test, 0).choose(0.3), b = PolicySweep(f.model, relabelled, 0).choose(0.3);
+  for (std::size_t i = 0; i < a.size(); ++i) REQUIRE((a[i].first == b[i].first && a[i].second == b[i].second));
+}
+
+TEST_CASE("policy/hybrid_learner: too few pictures or another model's table are refused") {
+  const Fitted& f = fitted();
+  ModelData model = synthetic_model();
+  CHECK_THROWS_AS(fit_policy(model, quick(), f.train.rows(0, 50), f.validation), Error);
+  PolicyOptions options = quick();
+  options.reference_anchor = "u5";
+  CHECK_THROWS_AS(fit_policy(model, options, f.train, f.validation), Error);
+}
+
+TEST_CASE("policy/policy_sweep: what it decides from tables is what the runtime decides from pictures") {
+  ModelData data = synthetic_model();
+  const auto at = [](std::size_t i) {
+    Random random(8, "sweep picture", i);
+    Image image(12, 12, 1);
+    const double contrast = random.uniform(20, 255);
+    for (auto& pixel : image.pixels) pixel = static_cast<std::uint8_t>(contrast * random.uniform());
+    Sample sample;
+    sample.prepared = preprocess(image.view(), {1, 12, 12});
+    sample.label = static_cast<int>(random.below(5));
+    sample.index = i;
+    sample.family = "clean";
+    return sample;
+  };
+  const OutcomeTable table = roll_out(std::make_shared<const Model>(data), 400, at, 2);
+  PolicyOptions options = quick();
+  fit_policy(data, options, table, table);
+  const auto model = std::make_shared<const Model>(data);
+  AdaptiveSession session(model);
+  const PolicySweep sweep(data, table, policy_relative_cost(data));
+  int second_looks = 0;
+  for (const double lambda : {0.01, 0.2, 2.0}) {
+    const auto choices = sweep.choose(lambda);
+    for (std::size_t i = 0; i < 60; ++i) {
+      const Decision decision = session.decide(at(i).prepared, {std::nullopt, lambda});
+      CHECK(decision.looks.front().config == data.anchors[static_cast<std::size_t>(choices[i].first)].name);
+      CHECK((decision.looks.size() == 2) == (choices[i].second >= 0));
+      CHECK(decision.relative == doctest::Approx(sweep.cost_of(choices[i])).epsilon(1e-5));
+      CHECK((decision.label == table.labels[i]) == sweep.correct(i, choices[i].last()));
+      second_looks += choices[i].second >= 0 ? 1 : 0;
+    }
+  }
+  MESSAGE(second_looks, " second looks");
+}
+
+TEST_CASE("policy/policy_report: shuffled evidence leaves no gain, and the parts of the report agree with each other") {
+  const Fitted& f = fitted();
+  ReportOptions options;
+  options.lambdas = 4;
+  options.resamples = 100;
+  StaticRival rival{"alone", 0.2, std::vector<std::uint8_t>(f.test.size(), 1)};
+  const auto report = policy_report(f.model, f.validation, {{"test", &f.test, {rival}}}, options);
+  const auto& set = report["sets"]["test"];
+  CHECK(set["sweep"].size() == 4);
+  const auto& entry = set["default"];
+  CHECK(entry["hull"]["gain"]["mean"].get<double>() ==
+        doctest::Approx(entry["accuracy"].get<double>() - entry["hull"]["accuracy"].get<double>()));
+  CHECK(entry["cascade"]["gain"]["mean"].get<double>() ==
+        doctest::Approx(entry["accuracy"].get<double>() - entry["cascade"]["accuracy"].get<double>()));
+  CHECK(entry["hull_with_rivals"]["accuracy"].get<double>() > entry["hull"]["accuracy"].get<double>());
+  CHECK(entry["relative"].get<double>() > report["policy_relative"].get<double>());
+  // On the pictures that the table was made on a budget is met; on others within a few standard errors.
+  const auto again = policy_report(f.model, f.validation, {{"same", &f.validation, {}}}, options);
+  CHECK(again["sets"]["same"]["budget"]["largest_deviation"].get<double>() < 0.002);
+  for (const auto& row : set["sweep"])
+    CHECK(std::abs(row["budget"]["deviation"].get<double>()) < 5 * row["budget"]["standard_error"].get<double>() + 0.002);
+  CHECK(set["shuffles"]["both"]["gain_over_hull"].get<double>() < 0.005);
+  CHECK(set["ablations"]["whole"]["accuracy"].get<double>() ==
+        doctest::Approx(entry["accuracy"].get<double>()).epsilon(0.01));
+  CHECK(set["ablations"]["one_look"]["accuracy"].get<double>() < entry["accuracy"].get<double>());
+  double shares = 0;
+  for (const auto& [name, share] : entry["choices"]["looks"].items()) shares += share.get<double>();
+  CHECK(shares == doctest::Approx(1));
+  CHECK(entry["choices"]["same_histogram_at_random"].get<double>() < entry["accuracy"].get<double>());
+}
