@@ -203,7 +203,7 @@ std::int64_t peak(int rounds) { return peak_of<NarrowBytes>(rounds); }
 namespace bitpilot {
 // Below the region: it must run on any processor.  The builtin asks cpuid and xgetbv.
 static bool avx2_supported() { return __builtin_cpu_supports("avx2"); }
-const Kernels kAvx2Kernels{"avx2",       avx2_supported, avx2::packings,     avx2::conv,   avx2::max_pool,
-                           avx2::gather, avx2::recode,   avx2::channel_sums, avx2::linear, avx2::peak};
+const Kernels kAvx2Kernels{"avx2",       true,         avx2_supported,     avx2::packings, avx2::conv, avx2::max_pool,
+                           avx2::gather, avx2::recode, avx2::channel_sums, avx2::linear,   avx2::peak};
 }  // namespace bitpilot
 #endif
