@@ -24,8 +24,8 @@ void check_machine(const Machine& made_on, const Machine& here, const std::strin
     refuse("number of threads", std::to_string(made_on.threads), std::to_string(here.threads));
 }
 
-/// Fills the widths and block counts that were not measured: the next wider width's time, and a straight line between
-/// block counts.
+/// Fills the widths and block counts that were not measured: the time of the cheapest wider pair of widths, and a
+/// straight line between block counts.
 void complete(CostTable& cost, const BitSpace& space, int layer) {
   const auto blocks = space.layers[static_cast<std::size_t>(layer)].blocks;
   for (int w = 8; w >= 2; --w)
@@ -39,8 +39,11 @@ void complete(CostTable& cost, const BitSpace& space, int layer) {
         last = b;
       }
       if (last > 0 || (w == 8 && a == 8)) continue;
-      for (int b = 1; b <= blocks; ++b)
-        cost.at(layer, w, a, b) = a < 8 ? cost.at(layer, w, a + 1, b) : cost.at(layer, w + 1, a, b);
+      for (int b = 1; b <= blocks; ++b) {
+        double& now = cost.at(layer, w, a, b);
+        now = a < 8 ? cost.at(layer, w, a + 1, b) : cost.at(layer, w + 1, a, b);
+        if (w < 8) now = std::min(now, cost.at(layer, w + 1, a, b));
+      }
     }
 }
 

@@ -20,7 +20,7 @@ std::string packing_name(const Packing& packing) {
 const std::vector<const Kernels*>& all_kernels() {
   static const std::vector<const Kernels*> kernels {
 #if defined(__x86_64__)
-    &kAvx512VnniKernels, &kAvx2Kernels,
+    &kAvx512VnniKernels, &kAvxVnniKernels, &kAvx2Kernels,
 #endif
         &kScalarKernels
   };

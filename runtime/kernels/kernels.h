@@ -161,7 +161,7 @@ struct LinearTask {
 
 /// One instruction set.  All tables give the same integers for the same task.
 struct Kernels {
-  const char* name;     ///< "scalar", "avx2", "avx512vnni"
+  const char* name;     ///< "scalar", "avx2", "avxvnni", "avx512vnni"
   bool bits_count;      ///< narrower codes or weights take less time
   bool (*supported)();  ///< by this processor and operating system
   /// Fills in the packings that conv() can use for such a layer, the one that is fastest as a rule first; returns how
@@ -181,6 +181,7 @@ struct Kernels {
 extern const Kernels kScalarKernels;  ///< portable, the reference of all
 #if defined(__x86_64__)
 extern const Kernels kAvx2Kernels;
+extern const Kernels kAvxVnniKernels;
 extern const Kernels kAvx512VnniKernels;
 #endif
 
