@@ -32,8 +32,8 @@ if nm "$work"/avx2.cc.o | grep -qE '__(asan|tsan|ubsan)_' || ! grep -q '^CMAKE_B
 fi
 count_stack_moves() {
   objdump -dC --no-show-raw-insn "$1" | awk '
-    /^[0-9a-f]+ </ { name = $0; if (name ~ /conv_tile/) ++tiles }
-    name ~ /conv_tile/ && /vmov.*[yz]mm/ && /\(%r[sb]p/ { ++moves[name] }
+    /^[0-9a-f]+ </ { name = $0; if (name ~ /conv_tile|filters_(tile|rows)/) ++tiles }
+    name ~ /conv_tile|filters_(tile|rows)/ && /vmov.*[yz]mm/ && /\(%r[sb]p/ { ++moves[name] }
     END { print "tiles", tiles + 0; for (name in moves) print moves[name], name }'
 }
 for object in "$work"/avx*.o; do

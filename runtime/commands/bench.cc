@@ -4,14 +4,14 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/commands/bench_measure.h"
+#include "runtime/commands/bench_model.h"
 #include "runtime/commands/bits.h"
 #include "runtime/commands/options.h"
-#include "runtime/core/backbones.h"
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
-#include "runtime/engine/random_weights.h"
 #include "runtime/kernels/kernels.h"
 #include "runtime/machine.h"
+#include "runtime/profile.h"
 
 namespace bitpilot {
 namespace {
@@ -19,43 +19,32 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct BenchFlags {
-  std::string model, network, json;
+  BenchModel source;
+  std::string json, profile;
   std::vector<std::string> bits;
   std::int64_t threads = 1;
-  std::int64_t size = 0, channels = 0, classes = 0;
   std::optional<double> seconds;
 };
 
 Options bench_options(BenchFlags& flags) {
   Options options("bench", "speed by stage and layer");
-  options.text("model", "FILE", flags.model, "model file (*.safetensors)");
-  options.text("network", "NAME", flags.network, "a backbone with random weights instead: resnet8, resnet18, ...");
-  options.integer("size", "N", flags.size, 8, 1024, "pixels of a --network's picture; its usual size if not given");
-  options.integer("channels", "N", flags.channels, 1, 4, "channels of a --network's picture; 3 if not given");
-  options.integer("classes", "N", flags.classes, 2, 10'000, "classes of a --network; 10, or 1000 from 224 pixels up");
+  flags.source.add_options(options);
   options.list(
       "bits", "BITS", flags.bits,
       "what to time: 8, 4/8 (weights/activations), an anchor's name or a JSON file; every anchor if not given");
+  options.text("profile", "FILE", flags.profile, "use the kernels that `bitpilot profile` found fastest");
   options.integer("threads", "N", flags.threads, 1, 64, "threads that share one picture");
   options.number("seconds", "X", flags.seconds, 0, 3600, "how long to take turns; 3 if not given");
   options.text("json", "FILE", flags.json, "write bitpilot.bench/1 there; - is standard output");
   return options;
 }
 
-std::shared_ptr<const Model> load(const BenchFlags& flags) {
-  if (flags.model.empty() == flags.network.empty())
-    throw Error(ExitCode::kUsage, "give one of --model and --network", "bitpilot bench", "see `bitpilot bench --help`");
-  if (!flags.model.empty()) {
-    if (flags.size > 0 || flags.channels > 0 || flags.classes > 0)
-      throw Error(ExitCode::kUsage, "--size, --channels and --classes are for --network", "bitpilot bench",
-                  "leave them out: the model file knows its own");
-    return Model::load(flags.model);
-  }
-  const bool large = flags.network == "resnet18" || flags.network == "mobilenet_v2";
-  const int size = flags.size > 0 ? static_cast<int>(flags.size) : large ? 224 : 32;
-  const int channels = flags.channels > 0 ? static_cast<int>(flags.channels) : 3;
-  const int classes = flags.classes > 0 ? static_cast<int>(flags.classes) : size >= 224 ? 1000 : 10;
-  return std::make_shared<const Model>(random_weights(make_backbone(flags.network, {channels, size, size}, classes)));
+std::shared_ptr<const Model> load(const BenchFlags& flags, const Machine& machine, std::string& hash) {
+  ModelData data = flags.source.load("bench", hash);
+  KernelChoice choice;
+  if (!flags.profile.empty())
+    choice = parse_profile(read_file(flags.profile), flags.profile, data.network, data.space, machine).choice;
+  return std::make_shared<const Model>(std::move(data), &active_kernels(), std::move(choice));
 }
 
 std::vector<ConfigTimes> wanted_configs(const BenchFlags& flags, const ModelData& model) {
@@ -116,14 +105,14 @@ Json config_record(const ModelData& model, ConfigTimes& times, double peak) {
   return record;
 }
 
-Json record_of(const Model& model, const Machine& machine, BenchTimes& times) {
+Json record_of(const Model& model, const std::string& hash, const Machine& machine, BenchTimes& times) {
   Json record{{"schema", "bitpilot.bench/1"},
               {"version", machine.version},
               {"cpu", machine.cpu},
               {"isa", machine.isa},
               {"threads", machine.threads},
               {"network", model.data().network.name},
-              {"model", model.hash().empty() ? Json() : Json(model.hash())},
+              {"model", hash.empty() ? Json() : Json(hash)},
               {"peak_gmacs_per_s", times.peak / 1e9}};
   Json stages = Json::object();
   const auto stage = [&](const char* name, Samples& samples) {
@@ -184,10 +173,11 @@ int run_bench(const std::vector<std::string>& args) {
   BenchFlags flags;
   Options options = bench_options(flags);
   if (!options.parse(args)) return 0;
-  const std::shared_ptr<const Model> model = load(flags);
-  const Machine machine = this_machine(model->kernels(), static_cast<int>(flags.threads));
+  const Machine machine = this_machine(active_kernels(), static_cast<int>(flags.threads));
+  std::string hash;
+  const std::shared_ptr<const Model> model = load(flags, machine, hash);
   BenchTimes times = measure(model, wanted_configs(flags, model->data()), machine.threads, flags.seconds.value_or(3));
-  const Json record = record_of(*model, machine, times);
+  const Json record = record_of(*model, hash, machine, times);
   if (flags.json != "-") print_record(record);
   if (flags.json == "-")
     std::printf("%s\n", record.dump(1).c_str());

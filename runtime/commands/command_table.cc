@@ -9,6 +9,7 @@
 #include "runtime/commands/bench.h"
 #include "runtime/commands/eval.h"
 #include "runtime/commands/inspect.h"
+#include "runtime/commands/profile.h"
 #include "runtime/commands/run.h"
 #include "runtime/core/files.h"
 #include "runtime/kernels/kernels.h"
@@ -25,6 +26,7 @@ constexpr Command kCommands[] = {
     {"eval", "accuracy and cost by family and severity", run_eval, ""},
     {"export", "write a trained run as a model file", nullptr, "bitpilot-train"},
     {"run", "adaptive inference over pictures, videos and cameras", run_run, ""},
+    {"profile", "this machine's latency table, kernels picked", run_profile, ""},
     {"bench", "speed by stage and layer", run_bench, ""},
     {"inspect", "what a model file or a run holds", run_inspect, ""},
 };

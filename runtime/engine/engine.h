@@ -11,7 +11,9 @@
 
 namespace bitpilot {
 
+class KernelChoice;
 struct Kernels;
+struct Packing;
 
 /// A loaded network, immutable and shared by all sessions.  Weights are unpacked once per layer and weight width;
 /// switching between images picks pointers, nothing is copied or requantised.
@@ -22,9 +24,13 @@ class Model {
   /// `kernels`: nullptr = active_kernels() (BITPILOT_ISA).  Throws Error(kData) if the parts do not fit each other, or
   /// if anchors calibrate the stem differently: it is computed once for all of them.
   explicit Model(ModelData data, const Kernels* kernels = nullptr);
+  /// The same with kernels chosen by layer and bits, as a profile has found them fastest.
+  Model(ModelData data, const Kernels* kernels, KernelChoice choice);
   ~Model();
   const ModelData& data() const;
   const Kernels& kernels() const;
+  /// What a KernelChoice can choose from for a layer.
+  std::vector<Packing> packings(int layer, const LayerBits& bits) const;
   /// "sha256:…" of the file's bytes; empty for a model made in memory.
   const std::string& hash() const;
 
@@ -54,6 +60,9 @@ class Session {
 
   /// start() and look() once more with a clock: adds to seconds[layer] what each layer took.
   void time_layers(std::span<const std::uint8_t> codes, const BitConfig& config, std::span<double> seconds);
+
+  /// Seconds that one layer takes at `config`, on what earlier passes left behind: does its work `times` times.
+  double time_layer(const BitConfig& config, int layer, int times);
 
   /// start() and look() once more, recording every output's codes in the order of fuse() (carry first, then readers in
   /// layer order).

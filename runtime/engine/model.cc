@@ -29,18 +29,21 @@ void unpack(WeightStore& weights, const ModelData& data, const BitConfig& config
 
 }  // namespace
 
-Model::Impl::Impl(ModelData model_data, const Kernels* wanted)
+Model::Impl::Impl(ModelData model_data, const Kernels* wanted, KernelChoice choice)
     : data(checked(std::move(model_data))),
       kernels(wanted != nullptr ? *wanted : active_kernels()),
       layout(data.network),
-      weights(data, kernels, layout.row_as_channels()) {
+      weights(data, kernels, layout.row_as_channels(), std::move(choice)) {
   for (const Anchor& anchor : data.anchors) {
     anchors.push_back(std::make_shared<const std::vector<StepNumbers>>(resolve(data, layout.steps(), anchor.config)));
     unpack(weights, data, anchor.config);
   }
 }
 
-Model::Model(ModelData data, const Kernels* kernels) : impl_(std::make_unique<Impl>(std::move(data), kernels)) {}
+Model::Model(ModelData data, const Kernels* kernels)
+    : impl_(std::make_unique<Impl>(std::move(data), kernels, KernelChoice())) {}
+Model::Model(ModelData data, const Kernels* kernels, KernelChoice choice)
+    : impl_(std::make_unique<Impl>(std::move(data), kernels, std::move(choice))) {}
 
 Model::~Model() = default;
 
@@ -53,6 +56,9 @@ std::shared_ptr<const Model> Model::load(const std::string& path) {
 
 const ModelData& Model::data() const { return impl_->data; }
 const Kernels& Model::kernels() const { return impl_->kernels; }
+std::vector<Packing> Model::packings(int layer, const LayerBits& bits) const {
+  return impl_->weights.packings(layer, bits);
+}
 const std::string& Model::hash() const { return impl_->hash; }
 
 }  // namespace bitpilot

@@ -13,7 +13,7 @@ namespace bitpilot {
 
 /// What a Model holds; sessions read it.
 struct Model::Impl {
-  Impl(ModelData model_data, const Kernels* wanted);
+  Impl(ModelData model_data, const Kernels* wanted, KernelChoice choice);
   ModelData data;
   const Kernels& kernels;
   std::string hash;

@@ -113,4 +113,14 @@ void time_plan(const Kernels& kernels, ThreadPool& pool, const Plan& plan, std::
   }
 }
 
+double time_layer_of(const Kernels& kernels, ThreadPool& pool, const Plan& plan, int layer, int times) {
+  std::size_t first = 0, end = plan.tasks.size();
+  while (first < end && plan.layers[first] != layer) ++first;
+  while (end > first && plan.layers[end - 1] != layer) --end;
+  const Clock::time_point start = Clock::now();
+  for (int i = 0; i < times; ++i)
+    for (std::size_t t = first; t < end; ++t) run_task(kernels, pool, plan.tasks[t]);
+  return std::chrono::duration<double>(Clock::now() - start).count() / times;
+}
+
 }  // namespace bitpilot

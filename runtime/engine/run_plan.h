@@ -14,4 +14,7 @@ void run_plan(const Kernels& kernels, ThreadPool& pool, const Plan& plan);
 /// included).
 void time_plan(const Kernels& kernels, ThreadPool& pool, const Plan& plan, std::span<double> seconds);
 
+/// Seconds of one layer's tasks, the mean of `times` repetitions.
+double time_layer_of(const Kernels& kernels, ThreadPool& pool, const Plan& plan, int layer, int times);
+
 }  // namespace bitpilot

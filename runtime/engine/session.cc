@@ -199,6 +199,12 @@ void Session::time_layers(std::span<const std::uint8_t> codes, const BitConfig& 
   time_plan(impl_->parts.kernels, impl_->pool, rest, seconds);
 }
 
+double Session::time_layer(const BitConfig& config, int layer, int times) {
+  const Plan& plan = layer == 0 ? impl_->stem : impl_->plan(config);
+  impl_->set_borders(plan);
+  return time_layer_of(impl_->parts.kernels, impl_->pool, plan, layer, times);
+}
+
 std::vector<CodeTrace> Session::trace(std::span<const std::uint8_t> codes, const BitConfig& config) {
   start(codes);
   look(config);

@@ -1,5 +1,8 @@
 #include "runtime/engine/weight_store.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "runtime/core/integer.h"
 
 namespace bitpilot {
@@ -20,8 +23,8 @@ EffectiveWeights rows_to_channels(const EffectiveWeights& weights, int kernel) {
 
 }  // namespace
 
-WeightStore::WeightStore(const ModelData& model, const Kernels& kernels, bool row_as_channels)
-    : model_(model), kernels_(kernels), row_as_channels_(row_as_channels) {}
+WeightStore::WeightStore(const ModelData& model, const Kernels& kernels, bool row_as_channels, KernelChoice choice)
+    : model_(model), kernels_(kernels), row_as_channels_(row_as_channels), choice_(std::move(choice)) {}
 
 EffectiveWeights WeightStore::effective(int layer, int weight_bits) const {
   const Node& node = model_.network.layer(layer);
@@ -38,9 +41,9 @@ EffectiveWeights WeightStore::effective(int layer, int weight_bits) const {
   return layer == 0 && row_as_channels_ ? rows_to_channels(weights, node.kernel) : weights;
 }
 
-Packing WeightStore::best_packing(int layer, const EffectiveWeights& weights, int activation_bits) const {
+std::vector<Packing> WeightStore::packings(int layer, const EffectiveWeights& weights, int activation_bits) const {
   const Node& node = model_.network.layer(layer);
-  if (node.op == Op::kLinear) return linear_packing(weights.lowest(), weights.highest());
+  if (node.op == Op::kLinear) return {linear_packing(weights.lowest(), weights.highest())};
   ConvShape shape;
   shape.depthwise = weights.depthwise;
   shape.lowest = weights.lowest();
@@ -52,8 +55,12 @@ Packing WeightStore::best_packing(int layer, const EffectiveWeights& weights, in
   shape.width = node.shape.width;
   shape.height = node.shape.height;
   Packing legal[kMaxPackings];
-  kernels_.packings(shape, legal);
-  return legal[0];
+  const int count = kernels_.packings(shape, legal);
+  return {legal, legal + count};
+}
+
+std::vector<Packing> WeightStore::packings(int layer, const LayerBits& bits) const {
+  return packings(layer, effective(layer, bits.weight), bits.activation);
 }
 
 const PackedWeights& WeightStore::packed(int layer, const LayerBits& bits) {
@@ -63,7 +70,9 @@ const PackedWeights& WeightStore::packed(int layer, const LayerBits& bits) {
   auto packing = packings_.find(wanted);
   if (packing == packings_.end()) {
     weights = effective(layer, bits.weight);
-    packing = packings_.emplace(wanted, best_packing(layer, weights, bits.activation)).first;
+    const std::vector<Packing> legal = packings(layer, weights, bits.activation);
+    const auto place = static_cast<std::size_t>(choice_.place(layer, bits));
+    packing = packings_.emplace(wanted, legal[std::min(place, legal.size() - 1)]).first;
   }
   const auto key = std::make_tuple(layer, bits.weight, packing->second);
   const auto found = packed_.find(key);

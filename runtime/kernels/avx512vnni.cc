@@ -7,7 +7,6 @@
 #include <immintrin.h>
 
 #include <algorithm>
-#include <utility>
 
 #define BITPILOT_UNROLL _Pragma("GCC unroll 16")
 #define BITPILOT_FENCE asm volatile("" ::: "memory")
@@ -44,6 +43,9 @@ template <int C>
 inline Vec to_channel(Vec code) {
   return _mm512_slli_epi32(code, 8 * C);
 }
+
+inline Vec even_bytes(Vec codes) { return _mm512_and_si512(codes, _mm512_set1_epi16(255)); }
+inline Vec odd_bytes(Vec codes) { return _mm512_srli_epi16(codes, 8); }
 
 using Lanes = __mmask16;
 inline Lanes valid_lanes(const std::uint8_t* valid, int position) {
@@ -127,46 +129,27 @@ struct Bytes {
   }
 };
 
-/// Effective weights beyond s8: even and odd channels apart, u16 x s16.
-struct Words {
-  struct Input {
-    Vec even, odd;
-  };
-  struct Weight {
-    Vec even, odd;
-  };
-  static constexpr int kFilterBytes = 8;
-  static constexpr bool kNarrow = false;
-  static Input prepare(Vec codes) {
-    return {_mm512_and_si512(codes, _mm512_set1_epi16(255)), _mm512_srli_epi16(codes, 8)};
-  }
-  static Weight weight(const std::uint8_t* from) { return {broadcast(from), broadcast(from + 4)}; }
-  static Vec multiply_add(Vec acc, const Input& codes, const Weight& weight) {
-    return multiply_add_words(multiply_add_words(acc, codes.even, weight.even), codes.odd, weight.odd);
-  }
-};
-
 #include "runtime/kernels/conv.inl.h"
 #include "runtime/kernels/conv_filters.inl.h"
 #include "runtime/kernels/pixels.inl.h"
 
-constexpr Packing kBytesByPixels{Packing::Format::kBytes, 8, Packing::Lanes::kPixels};
-constexpr Packing kBytesByFilters{Packing::Format::kBytes, kLanes, Packing::Lanes::kFilters};
-
 int packings(const ConvShape& shape, Packing (&legal)[kMaxPackings]) {
   const bool bytes = shape.lowest >= -128 && shape.highest <= 127;
+  const Packing by_filters{Packing::Format::kBytes, kLanes, Packing::Lanes::kFilters};
+  Packing by_pixels{bytes ? Packing::Format::kBytes : Packing::Format::kWords, 4, Packing::Lanes::kPixels};
+  int count = 0;
   if (!bytes || shape.depthwise) {
-    legal[0] = legal[1] = {bytes ? Packing::Format::kBytes : Packing::Format::kWords, 4, Packing::Lanes::kPixels};
-    if (shape.stride == 2) legal[0].lanes = Packing::Lanes::kRows;
-    return shape.stride == 2 ? 2 : 1;
+    if (shape.stride == 2) legal[count++] = {by_pixels.format, 4, Packing::Lanes::kRows};
+    legal[count++] = by_pixels;
+    return count;
   }
-  legal[0] = kBytesByPixels;
-  if (shape.stride > 2) return 1;
-  legal[1] = kBytesByFilters;
+  by_pixels.group = 8;
   // Few filters share too few broadcasts; in wide pictures border columns cost little.
-  const bool filters_pay = shape.out % (2 * kLanes) == 0 && (shape.stride > 1 || shape.width <= 16);
-  if (filters_pay) std::swap(legal[0], legal[1]);
-  return 2;
+  const bool filters_first = shape.out % (2 * kLanes) == 0 && (shape.stride == 2 || shape.width <= 16);
+  if (shape.stride <= 2 && filters_first) legal[count++] = by_filters;
+  legal[count++] = by_pixels;
+  if (shape.stride <= 2 && !filters_first) legal[count++] = by_filters;
+  return count;
 }
 
 void conv(const ConvTask& task) {
@@ -192,8 +175,16 @@ static bool avx512vnni_supported() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
 }
-const Kernels kAvx512VnniKernels{
-    "avx512vnni",       avx512vnni_supported, avx512vnni::packings,     avx512vnni::conv,   avx512vnni::max_pool,
-    avx512vnni::gather, avx512vnni::recode,   avx512vnni::channel_sums, avx512vnni::linear, avx512vnni::peak};
+const Kernels kAvx512VnniKernels{"avx512vnni",
+                                 false,
+                                 avx512vnni_supported,
+                                 avx512vnni::packings,
+                                 avx512vnni::conv,
+                                 avx512vnni::max_pool,
+                                 avx512vnni::gather,
+                                 avx512vnni::recode,
+                                 avx512vnni::channel_sums,
+                                 avx512vnni::linear,
+                                 avx512vnni::peak};
 }  // namespace bitpilot
 #endif

@@ -6,9 +6,29 @@
 //   even_lanes       every second lane of two vectors
 //   Lanes            which lanes to store: valid_lanes, first_lanes, store_lanes, load_lanes
 //   BITPILOT_FENCE   stops g++ 12 from hoisting loads until it spills;  BITPILOT_UNROLL: of the next loop
-//   Bytes, Words, …  how codes meet weights: prepare(), weight(), multiply_add(); kNarrow: sums are pairs of 16 bits,
-//                    which widened() turns into 32 bits before they can overflow
+//   Bytes            how codes meet weights: prepare(), weight(), multiply_add(); kNarrow: sums are pairs of 16 bits,
+//                    which widened() turns into 32 bits before they can overflow.  Words does the same with
+//   even_bytes, odd_bytes, multiply_add_words   of every 16 bits, zero-extended; two s16 products a lane
+//   broadcast        32 bits of memory in every lane, as one load
 // Here pixels stand in lanes.  Registers: FILTERS x VECTORS sums must fit beside VECTORS inputs and one weight.
+
+/// Effective weights beyond s8, and products that a set cannot add up in bytes: even and odd channels apart, u16 x s16,
+/// exact in 32 bits.
+struct Words {
+  struct Input {
+    Vec even, odd;
+  };
+  struct Weight {
+    Vec even, odd;
+  };
+  static constexpr int kFilterBytes = 8;
+  static constexpr bool kNarrow = false;
+  static Input prepare(Vec codes) { return {even_bytes(codes), odd_bytes(codes)}; }
+  static Weight weight(const std::uint8_t* from) { return {broadcast(from), broadcast(from + 4)}; }
+  static Vec multiply_add(Vec acc, const Input& codes, const Weight& weight) {
+    return multiply_add_words(multiply_add_words(acc, codes.even, weight.even), codes.odd, weight.odd);
+  }
+};
 
 /// Turns values into codes: clamp(rne(f * scale) + zero_point, 0, highest).
 struct CodeLimits {

@@ -2,7 +2,6 @@
 // lanes, kLanes of them in a vector, one broadcast quad of codes for each pixel.  A tile is a run of pixels of one row,
 // so nothing is computed for border columns, and a stride is a distance between broadcasts: no copies.  Beside conv.inl.h
 // it needs
-//   broadcast                32 bits of memory in every lane, as one load
 //   pack_pixels              four vectors of codes, one a pixel -> one vector whose 128-bit lane q holds the codes of quad
 //                            q of these pixels, and codes_of_pixel<P>, which undoes it
 //   load_quads, store_quads  such a vector, from and to `kLanes / 4` planes; the latter its first `count` pixels

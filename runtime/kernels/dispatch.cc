@@ -10,10 +10,17 @@ Packing linear_packing(int lowest, int highest) {
   return {bytes ? Packing::Format::kBytes : Packing::Format::kWords, 8, Packing::Lanes::kFilters};
 }
 
+std::string packing_name(const Packing& packing) {
+  const std::string lanes = packing.lanes == Packing::Lanes::kFilters ? "filters"
+                            : packing.lanes == Packing::Lanes::kRows  ? "rows"
+                                                                      : "pixels";
+  return (packing.format == Packing::Format::kBytes ? "bytes by " : "words by ") + lanes;
+}
+
 const std::vector<const Kernels*>& all_kernels() {
   static const std::vector<const Kernels*> kernels {
 #if defined(__x86_64__)
-    &kAvx512VnniKernels, &kAvx2Kernels,
+    &kAvx512VnniKernels, &kAvxVnniKernels, &kAvx2Kernels,
 #endif
         &kScalarKernels
   };

@@ -48,6 +48,8 @@ struct ConvShape {
   int width = 1, height = 1;  ///< of the result
 };
 inline constexpr int kMaxPackings = 4;
+/// "bytes by filters", "words by pixels", ...
+std::string packing_name(const Packing& packing);
 
 /// One code made of a value f: clamp(rne(f * scale) + zero_point, 0, highest).
 struct CodeOutput {
@@ -159,7 +161,8 @@ struct LinearTask {
 
 /// One instruction set.  All tables give the same integers for the same task.
 struct Kernels {
-  const char* name;     ///< "scalar", "avx2", "avx512vnni"
+  const char* name;     ///< "scalar", "avx2", "avxvnni", "avx512vnni"
+  bool bits_count;      ///< narrower codes or weights take less time
   bool (*supported)();  ///< by this processor and operating system
   /// Fills in the packings that conv() can use for such a layer, the one that is fastest as a rule first; returns how
   /// many.
@@ -178,6 +181,7 @@ struct Kernels {
 extern const Kernels kScalarKernels;  ///< portable, the reference of all
 #if defined(__x86_64__)
 extern const Kernels kAvx2Kernels;
+extern const Kernels kAvxVnniKernels;
 extern const Kernels kAvx512VnniKernels;
 #endif
 

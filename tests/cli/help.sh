@@ -6,7 +6,7 @@ model
 expect 0 "help" "$bitpilot" --help
 cp "$folder/out" "$folder/help"
 commands=$(awk '/^  [a-z]+ / && $1 != "bitpilot" {print $1}' "$folder/help")
-for command in run eval degrade; do
+for command in run eval degrade bench profile; do
   echo "$commands" | grep -qx "$command" || fail "help does not list $command"
 done
 for command in $commands; do
@@ -20,10 +20,13 @@ done
 for flag in --model --data --bits --budget --lambda --mixture --seed --limit --threads --json --fail-under --replay --quiet --config; do
   "$bitpilot" eval --help | grep -q -- "^  $flag" || fail "eval --help does not list $flag"
 done
+for flag in --model --network --size --channels --classes --bits --profile --threads --seconds --json --config; do
+  "$bitpilot" bench --help | grep -q -- "^  $flag" || fail "bench --help does not list $flag"
+done
 "$bitpilot" run --help | grep -q -- '--view\|--tile' && fail "run --help lists flags that do not work yet"
 
 expect 0 "version" "$bitpilot" --version
-grep -Eq '^bitpilot [0-9]+\.[0-9]+\.[0-9]+ (scalar|avx2|avx512vnni)$' "$folder/out" || fail "version: $(cat "$folder/out")"
+grep -Eq '^bitpilot [0-9]+\.[0-9]+\.[0-9]+ (scalar|avx2|avxvnni|avx512vnni)$' "$folder/out" || fail "version: $(cat "$folder/out")"
 expect 0 "version of the portable kernels" env BITPILOT_ISA=scalar "$bitpilot" --version
 says out scalar "BITPILOT_ISA"
 expect 4 "an instruction set that is not there" env BITPILOT_ISA=neon9 "$bitpilot" --version

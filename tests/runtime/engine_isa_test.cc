@@ -56,8 +56,8 @@ TEST_CASE("engine: every set of kernels and every packing store the same codes a
 }
 
 TEST_CASE("engine: the backbones' shapes store the same codes on every set of kernels") {
-  const std::pair<const char*, Shape> nets[] = {{"resnet8", {3, 32, 32}}, {"mobilenet_v2", {3, 48, 64}},
-                                                {"resnet18", {3, 64, 48}}, {"ds_cnn", {1, 28, 28}}};
+  const std::pair<const char*, Shape> nets[] = {
+      {"resnet8", {3, 32, 32}}, {"mobilenet_v2", {3, 48, 64}}, {"resnet18", {3, 64, 48}}, {"ds_cnn", {1, 28, 28}}};
   for (const auto& [name, input] : nets) {
     INFO(std::string(name));
     const ModelData model = random_weights(make_backbone(name, input, 10, /*width=*/16));

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "runtime/format/model_data.h"
+#include "runtime/kernels/kernels.h"
+#include "runtime/profile.h"
+
+namespace bitpilot {
+
+/// Times every kernel that can run each layer, in turns, at every setting that the model offers.  Settings that make
+/// the same kernels do the same work are timed once; of a layer with many filter blocks a few widths are.  `progress`
+/// is told the layers done.
+std::vector<ProfileEntry> measure_profile(const ModelData& model, const Kernels& kernels, int threads,
+                                          const std::function<void(int)>& progress);
+
+}  // namespace bitpilot

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# bench and profile: what they write, and what they refuse.  Times themselves are nobody's test.
+. "$BITPILOT_SOURCE/tests/support/cli.bash"
+model
+
+expect 0 "bench of a model" "$bitpilot" bench --model "$folder/model.safetensors" --seconds 0 --json "$folder/bench.json"
+says out "whole pass" "bench"
+says out "switching" "bench"
+says out "of peak" "bench"
+for key in bitpilot.bench/1 peak_gmacs_per_s p99_ms of_peak switching_ms preprocess policy statistics_and_policy_share; do
+  says "$folder/bench.json" "$key" "bench --json"
+done
+expect 0 "bench of a backbone" "$bitpilot" bench --network ds_cnn --size 16 --channels 1 --bits 8 --bits 2/4 --seconds 0 --threads 2 --json -
+says out '"name": "u8"' "bench --network"
+says out '"threads": 2' "bench --threads"
+python3 -m json.tool "$folder/out" >/dev/null || fail "bench --json - writes no JSON"
+
+expect 0 "profile" "$bitpilot" profile --model "$folder/model.safetensors" --out "$folder/profile.json"
+says out "kernel at 8 bits" "profile"
+says "$folder/profile.json" bitpilot.profile/1 "profile --out"
+expect 0 "bench with it" "$bitpilot" bench --model "$folder/model.safetensors" --profile "$folder/profile.json" --seconds 0
+expect 3 "a profile of another instruction set" env BITPILOT_ISA=scalar "$bitpilot" bench --model "$folder/model.safetensors" \
+  --profile <(sed 's/"isa": "[a-z0-9]*"/"isa": "altivec"/' "$folder/profile.json") --seconds 0
+well_formed_error "a profile of another instruction set"
+says err "times of another instruction set: altivec" "a profile of another instruction set"
+expect 3 "a profile of another network" "$bitpilot" bench --network ds_cnn --profile "$folder/profile.json" --seconds 0
+says err "times of another network" "a profile of another network"
+
+expect 2 "no model" "$bitpilot" bench
+says err "give one of --model and --network" "bench without a model"
+expect 2 "two models" "$bitpilot" profile --model "$folder/model.safetensors" --network resnet8 --out -
+expect 3 "an unknown backbone" "$bitpilot" bench --network resnet9
+says err 'did you mean "resnet8"' "an unknown backbone"
+expect 2 "the policy as bits" "$bitpilot" bench --model "$folder/model.safetensors" --bits policy
+finish
