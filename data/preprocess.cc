@@ -55,9 +55,12 @@ Prepared preprocess(const ImageView& src, const Shape& input, bool stretch) {
   Image channel_storage, size_storage;
   // A gray source of a colour net is resized as one channel: its three channels are equal anyway.
   const int working_channels = std::min(src.channels, input.channels);
-  ImageView view = to_channels(src, working_channels, channel_storage);
-  if (view.height != input.height || view.width != input.width) {
-    size_storage = resize(view, input.height, input.width);
+  ImageView view = src;
+  if (src.height == input.height && src.width == input.width) {
+    view = to_channels(src, working_channels, channel_storage);
+  } else {
+    size_storage = working_channels < src.channels ? resize_luma(src, input.height, input.width)
+                                                   : resize(src, input.height, input.width);
     view = size_storage.view();
   }
   Image gray_storage;

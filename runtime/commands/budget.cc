@@ -21,6 +21,10 @@ double lambda_for(const std::vector<BudgetPoint>& table, double relative) {
 }
 
 double read_budget(const std::string& text, const ModelData& model) {
+  if (text.size() > 2 && text.ends_with("ms") && text.find_first_not_of("0123456789.") == text.size() - 2) {
+    throw Error(ExitCode::kUsage, "--budget " + text + " needs a table of this machine's latencies, and there is none",
+                "bitpilot", "measure one with `bitpilot profile`, or give a mean relative cost such as --budget 0.15");
+  }
   double budget = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), budget);
   if (error != std::errc() || end != text.data() + text.size() || !(budget > 0 && budget <= 1)) {

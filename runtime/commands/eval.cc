@@ -1,7 +1,10 @@
 #include "runtime/commands/eval.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -74,6 +77,18 @@ void check_flags(const Options& options, const EvalFlags& flags) {
   if (flags.bits != "policy" && (!flags.budget.empty() || flags.lambda)) {
     refuse("--bits " + flags.bits + " leaves nothing to choose for a budget", "leave one of them out");
   }
+}
+
+/// A result that has nowhere to go is told before the work, not after it.
+void check_writable(const std::string& path) {
+  if (path.empty() || path == "-") return;
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  const std::string place = folder.empty() ? "." : folder.string();
+  std::error_code none;
+  const bool there = std::filesystem::is_directory(place, none) && access(place.c_str(), W_OK) == 0;
+  if (there && !std::filesystem::is_directory(path, none)) return;
+  throw Error(ExitCode::kMachine, "cannot write the record there", path,
+              "name a file in a folder that exists and may be written");
 }
 
 class TallyListener : public JudgeListener {
@@ -178,6 +193,7 @@ int run_eval(const std::vector<std::string>& args) {
     settings.lambda = lambda_for(model->data().budget, read_budget(flags.budget, model->data()));
   settings.threads =
       static_cast<int>(flags.threads > 0 ? flags.threads : std::max(1U, std::thread::hardware_concurrency()));
+  check_writable(flags.json);
   Stop stop;
   const SignalStop signals(stop);
   if (!flags.replay.empty()) return replay_decisions(flags, model, settings.fixed, stop);

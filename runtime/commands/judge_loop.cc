@@ -15,6 +15,19 @@ double ms_between(Clock::time_point begin, Clock::time_point end) {
   return std::chrono::duration<double, std::milli>(end - begin).count();
 }
 
+Frame without_pixels(const Frame& frame) {
+  Frame copy;
+  copy.source = frame.source;
+  copy.index = frame.index;
+  copy.captured = frame.captured;
+  copy.decode_ms = frame.decode_ms;
+  copy.dropped_before = frame.dropped_before;
+  copy.label = frame.label;
+  copy.family = frame.family;
+  copy.severity = frame.severity;
+  return copy;
+}
+
 std::vector<bool> live_ones(const std::vector<std::unique_ptr<Source>>& sources) {
   std::vector<bool> live;
   for (const auto& source : sources) live.push_back(source->live());
@@ -23,26 +36,7 @@ std::vector<bool> live_ones(const std::vector<std::unique_ptr<Source>>& sources)
 
 }  // namespace
 
-std::optional<Region> inside(const Region& region, int width, int height) {
-  // In 64 bits: x + width may pass an int.
-  const std::int64_t left = std::max(region.x, 0),
-                     right = std::min<std::int64_t>(std::int64_t{region.x} + region.width, width);
-  const std::int64_t top = std::max(region.y, 0),
-                     bottom = std::min<std::int64_t>(std::int64_t{region.y} + region.height, height);
-  if (right <= left || bottom <= top) return std::nullopt;
-  return Region{static_cast<int>(left), static_cast<int>(top), static_cast<int>(right - left),
-                static_cast<int>(bottom - top)};
-}
-
-ImageView part_of(const ImageView& picture, const Region& region) {
-  ImageView part = picture;
-  part.pixels = picture.row(region.y) + static_cast<std::size_t>(region.x) * static_cast<std::size_t>(picture.channels);
-  part.width = region.width;
-  part.height = region.height;
-  return part;
-}
-
-JudgedPicture judge_picture(AdaptiveSession& session, const ModelData& model, Frame&& frame,
+JudgedPicture judge_picture(AdaptiveSession& session, const ModelData& model, const Frame& frame,
                             const std::optional<Region>& region, const DecisionRule& rule) {
   const Clock::time_point begin = Clock::now();
   const ImageView view = region ? part_of(frame.image.view(), *region) : frame.image.view();
@@ -53,8 +47,7 @@ JudgedPicture judge_picture(AdaptiveSession& session, const ModelData& model, Fr
   const Clock::time_point end = Clock::now();
   judged.total_ms = ms_between(begin, end);
   judged.age_ms = ms_between(frame.captured, end);
-  judged.frame = std::move(frame);
-  judged.frame.image = {};
+  judged.frame = without_pixels(frame);
   judged.statistics = prepared.statistics;
   judged.region = region;
   judged.lambda = rule.lambda;
@@ -96,6 +89,8 @@ void JudgeLoop::read(std::size_t number) {
     if (event.kind == SourceEvent::Kind::kFrame && !queue_.push(number, std::move(event.frame))) break;
     const std::lock_guard lock(mutex_);
     if (skipped) ++counts_.dropped_decode;
+    counts_.dropped_frozen += event.frozen;
+    counts_.dropped_key_frame += event.before_key_frame;
     if (!failed) continue;
     if (failures_.empty()) failure_code_ = event.code;
     failures_.push_back(source.name() + ": " + event.text);
@@ -104,9 +99,19 @@ void JudgeLoop::read(std::size_t number) {
   queue_.finish(number);
 }
 
+std::vector<std::optional<Region>> JudgeLoop::parts_of(const Image& picture) const {
+  if (!settings_.region && !settings_.tile) return {std::nullopt};
+  const Region whole{0, 0, picture.width, picture.height};
+  const std::optional<Region> area = inside(settings_.region.value_or(whole), picture.width, picture.height);
+  if (!area) return {};
+  if (!settings_.tile) return {area};
+  const std::vector<Region> tiles = tiles_of(*area, *settings_.tile);
+  return {tiles.begin(), tiles.end()};
+}
+
 void JudgeLoop::judge(AdaptiveSession& session, Ticket&& ticket) {
-  std::optional<Region> region = settings_.region;
-  if (region && !(region = inside(*region, ticket.frame.image.width, ticket.frame.image.height))) {
+  const std::vector<std::optional<Region>> parts = parts_of(ticket.frame.image);
+  if (parts.empty()) {
     order_.deliver(ticket.number, [this, number = ticket.number, name = ticket.frame.source] {
       const std::lock_guard lock(mutex_);
       if (budget_) budget_->pass(number);
@@ -116,13 +121,23 @@ void JudgeLoop::judge(AdaptiveSession& session, Ticket&& ticket) {
     return;
   }
   const DecisionRule rule{settings_.fixed, budget_ ? budget_->lambda(ticket.number) : settings_.lambda};
-  JudgedPicture judged = judge_picture(session, model_->data(), std::move(ticket.frame), region, rule);
-  judged.source = ticket.source;
+  std::vector<JudgedPicture> judged;
+  for (const std::optional<Region>& part : parts) {
+    // A picture of many tiles must not hold a stop up: it then counts as queued.
+    if (!judged.empty() && stop_.requested()) return order_.abandon();
+    judged.push_back(judge_picture(session, model_->data(), ticket.frame, part, rule));
+    judged.back().source = ticket.source;
+    judged.back().part = judged.size() - 1;
+    judged.back().parts = parts.size();
+    ticket.frame.dropped_before = 0;  // they stand in the first part's record
+  }
   order_.deliver(ticket.number, [this, number = ticket.number, judged = std::move(judged)] {
     const std::lock_guard lock(mutex_);
-    if (budget_) budget_->add(number, judged.decision.relative);
     ++counts_.processed;
-    listener_.judged(judged);
+    for (const JudgedPicture& part : judged) {
+      if (budget_) budget_->add(number, part.decision.relative);
+      listener_.judged(part);
+    }
   });
 }
 
@@ -156,7 +171,7 @@ std::exception_ptr JudgeLoop::run() {
 JudgeCounts JudgeLoop::counts() const {
   JudgeCounts counts = counts_;
   const FrameQueue::Counts queue = queue_.counts();
-  counts.received = queue.received + counts.dropped_decode;
+  counts.received = queue.received + counts.dropped_decode + counts.dropped_frozen + counts.dropped_key_frame;
   counts.dropped_queue = queue.dropped;
   // Waiting, or in the hands of a worker when something ended the loop.
   counts.queued = queue.received - queue.dropped - counts.dropped_region - counts.processed;

@@ -10,6 +10,7 @@
 
 #include "runtime/adaptive.h"
 #include "runtime/commands/budget.h"
+#include "runtime/commands/regions.h"
 #include "runtime/sinks/in_order.h"
 #include "runtime/sources/frame_queue.h"
 #include "runtime/sources/source.h"
@@ -17,19 +18,10 @@
 
 namespace bitpilot {
 
-/// Part of a picture, in pixels.
-struct Region {
-  int x = 0, y = 0, width = 0, height = 0;
-  bool operator==(const Region&) const = default;
-};
-/// The part of `region` that lies in the picture; nothing where there is none.
-std::optional<Region> inside(const Region& region, int width, int height);
-/// That part as a picture; `region` must lie inside.
-ImageView part_of(const ImageView& picture, const Region& region);
-
-/// One picture with everything that is known of it once it is judged.
+/// One picture, or part of one, with everything that is known of it once it is judged.
 struct JudgedPicture {
-  Frame frame;  ///< without its pixels
+  Frame frame;                      ///< without its pixels
+  std::size_t part = 0, parts = 1;  ///< of a picture in tiles
   std::size_t source = 0;
   Decision decision;
   ImageStatistics statistics;
@@ -39,7 +31,7 @@ struct JudgedPicture {
 };
 
 /// Judges one picture: preprocessing, decision, times.  `region` must lie inside.
-JudgedPicture judge_picture(AdaptiveSession& session, const ModelData& model, Frame&& frame,
+JudgedPicture judge_picture(AdaptiveSession& session, const ModelData& model, const Frame& frame,
                             const std::optional<Region>& region, const DecisionRule& rule);
 
 /// Who hears what a JudgeLoop does: one call at a time, judged pictures in the order of their tickets.
@@ -57,16 +49,19 @@ struct JudgeSettings {
   double lambda = 0;
   std::optional<double> budget;  ///< holds the average cost here; lambda then follows from it
   std::optional<Region> region;
+  std::optional<TileSize> tile;  ///< the picture, or its region, is judged tile by tile
   std::uint64_t max_frames = 0;  ///< 0: no limit
   int threads = 1;
 };
 
-/// received = processed + queued + all dropped.
+/// Pictures: received = processed + queued + all dropped.
 struct JudgeCounts {
   std::uint64_t received = 0, processed = 0, queued = 0;
-  std::uint64_t dropped_queue = 0;   ///< replaced by a newer frame of a live source
-  std::uint64_t dropped_decode = 0;  ///< could not be read
-  std::uint64_t dropped_region = 0;  ///< lies wholly outside of the region
+  std::uint64_t dropped_queue = 0;      ///< replaced by a newer frame of a live source
+  std::uint64_t dropped_decode = 0;     ///< could not be read
+  std::uint64_t dropped_region = 0;     ///< lies wholly outside of the region
+  std::uint64_t dropped_frozen = 0;     ///< of a live source that shows one picture again and again
+  std::uint64_t dropped_key_frame = 0;  ///< of a live source before its first key frame
 };
 
 /// Sources, workers and a listener: one thread reads each source, `threads` workers judge.
@@ -87,6 +82,8 @@ class JudgeLoop {
   void read(std::size_t source);
   void work();
   void judge(AdaptiveSession& session, Ticket&& ticket);
+  /// What of a picture is judged: nothing where the region lies outside of it.
+  std::vector<std::optional<Region>> parts_of(const Image& picture) const;
   void tell(const std::string& text);
   void fail(std::exception_ptr error);
 

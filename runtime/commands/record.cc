@@ -126,14 +126,18 @@ std::string DecisionLines::line(const JudgedPicture& judged, std::uint64_t seque
   return line_of(json);
 }
 
-std::string summary_line(const JudgeCounts& counts, std::uint64_t output_errors) {
+std::string summary_line(const JudgeCounts& counts, std::uint64_t records, std::uint64_t output_errors) {
   Json json;
   json["schema"] = "bitpilot.summary/1";
   json["received"] = counts.received;
   json["processed"] = counts.processed;
+  json["records"] = records;
   json["queued"] = counts.queued;
-  json["dropped"] = {
-      {"queue", counts.dropped_queue}, {"decode", counts.dropped_decode}, {"region", counts.dropped_region}};
+  json["dropped"] = {{"queue", counts.dropped_queue},
+                     {"decode", counts.dropped_decode},
+                     {"region", counts.dropped_region},
+                     {"frozen", counts.dropped_frozen},
+                     {"key_frame", counts.dropped_key_frame}};
   json["output_errors"] = output_errors;
   return line_of(json);
 }

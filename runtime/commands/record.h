@@ -21,7 +21,7 @@ class DecisionLines {
   std::string family_ = "logistic";  ///< of the policy's distributions
 };
 
-/// The summary record of a run; `output_errors`: records that could not be written.
-std::string summary_line(const JudgeCounts& counts, std::uint64_t output_errors);
+/// The summary record of a run; `records`: decisions; `output_errors`: those that could not be written.
+std::string summary_line(const JudgeCounts& counts, std::uint64_t records, std::uint64_t output_errors);
 
 }  // namespace bitpilot

@@ -1,5 +1,6 @@
 #include "runtime/commands/replay.h"
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 #include <vector>
@@ -81,24 +82,38 @@ std::string difference(const Recorded& record, const Decision& decision) {
   return "";
 }
 
+/// The records of one picture: one, or one for each of its tiles.
+using Shot = std::vector<const Recorded*>;
+
+/// A picture's tiles stand one behind the other and differ; the next picture begins where a region comes again.
+void add_to_shots(std::vector<Shot>& shots, const Recorded& record, bool may_join) {
+  const bool joins = may_join && !shots.empty() && record.region && shots.back().front()->source == record.source &&
+                     std::none_of(shots.back().begin(), shots.back().end(),
+                                  [&](const Recorded* tile) { return !tile->region || tile->region == record.region; });
+  if (joins)
+    shots.back().push_back(&record);
+  else
+    shots.push_back({&record});
+}
+
 /// Judges the frames of one source against its records, in order.
 class Replayer {
  public:
   Replayer(std::shared_ptr<const Model> model, const std::optional<BitConfig>& fixed, Progress& progress, Stop& stop)
       : model_(std::move(model)), session_(model_), fixed_(fixed), progress_(progress), stop_(stop) {}
 
-  void play(Source& source, const std::vector<const Recorded*>& records) {
+  void play(Source& source, const std::vector<Shot>& shots) {
     std::size_t next = 0;
-    while (next < records.size() && !stop_.requested()) {
-      SourceEvent event = source.next();
+    while (next < shots.size() && !stop_.requested()) {
+      const SourceEvent event = source.next();
       if (event.kind == SourceEvent::Kind::kFrame) {
-        compare(*records[next++], std::move(event.frame));
+        for (const Recorded* record : shots[next]) compare(*record, event.frame);
+        ++next;
       } else if (event.kind == SourceEvent::Kind::kSkipped) {
         progress_.say("skipped: " + event.text);
-        ++next;
-        ++result.unread;
+        result.unread += shots[next++].size();
       } else if (event.kind != SourceEvent::Kind::kNotice) {
-        if (!stop_.requested()) result.unread += records.size() - next;
+        for (; next < shots.size() && !stop_.requested(); ++next) result.unread += shots[next].size();
         return;
       }
     }
@@ -107,16 +122,15 @@ class Replayer {
   ReplayResult result;
 
  private:
-  void compare(const Recorded& record, Frame&& frame) {
+  void compare(const Recorded& record, const Frame& frame) {
     ++result.compared;
     const int width = frame.image.width, height = frame.image.height;
     std::string why;
     if (record.region && inside(*record.region, width, height) != record.region) {
       why = "the picture is smaller than the recorded region";
     } else {
-      why = difference(
-          record,
-          judge_picture(session_, model_->data(), std::move(frame), record.region, {fixed_, record.lambda}).decision);
+      why = difference(record,
+                       judge_picture(session_, model_->data(), frame, record.region, {fixed_, record.lambda}).decision);
     }
     if (!why.empty() && result.different++ == 0) result.first_difference = record.source + ": " + why;
     progress_.update(result.compared);
@@ -136,9 +150,9 @@ ReplayResult replay(const std::string& path, std::shared_ptr<const Model> model,
   const std::vector<Recorded> records = read_records(path, *model);
   Progress progress("replay", records.size(), Progress::style(quiet));
   Replayer replayer(model, fixed, progress, stop);
-  std::vector<const Recorded*> pictures;
-  std::vector<std::string> paths;
-  std::map<std::string, std::vector<const Recorded*>> videos;
+  std::vector<Shot> pictures;
+  std::map<std::string, std::vector<Shot>> videos;
+  const Recorded* before = nullptr;
   std::map<std::string, SourceKind> kinds;
   for (const Recorded& record : records) {
     auto kind = kinds.find(record.source);
@@ -151,14 +165,16 @@ ReplayResult replay(const std::string& path, std::shared_ptr<const Model> model,
       kind = kinds.emplace(record.source, found).first;
     }
     if (kind->second == SourceKind::kPictures) {
-      pictures.push_back(&record);
-      paths.push_back(record.source);
+      add_to_shots(pictures, record, before != nullptr && before->source == record.source);
     } else if (kind->second == SourceKind::kVideo) {
-      videos[record.source].push_back(&record);
+      add_to_shots(videos[record.source], record, before != nullptr && before->source == record.source);
     } else {
       ++replayer.result.live;
     }
+    before = &record;
   }
+  std::vector<std::string> paths;
+  for (const Shot& shot : pictures) paths.push_back(shot.front()->source);
   PictureSource source({SourceKind::kPictures, path, path}, paths, {}, stop);
   replayer.play(source, pictures);
   for (const auto& [video, of_video] : videos) replayer.play(*open_source(parse_source(video), {}, stop), of_video);

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <thread>
 
@@ -22,7 +21,7 @@ namespace {
 constexpr std::chrono::minutes kTellInterval{1};
 
 struct RunFlags {
-  std::string model, decisions = "-", budget, roi, bits = "policy";
+  std::string model, decisions = "-", budget, roi, tile, bits = "policy";
   std::vector<std::string> sources;
   std::optional<double> lambda;
   std::int64_t max_frames = 0, threads = 0, reconnect_attempts = -1;
@@ -48,6 +47,8 @@ Options run_options(RunFlags& flags) {
   options.integer("threads", "N", flags.threads, 1, 64,
                   "pictures judged at one time; one for each source, up to the cores, if not given");
   options.text("roi", "X,Y,W,H", flags.roi, "judge this part of every picture only, in pixels");
+  options.text("tile", "W,H", flags.tile,
+               "cut every picture, or its --roi, into tiles of W x H pixels and judge each: one record a tile");
   options.integer("reconnect-attempts", "N", flags.reconnect_attempts, 0, 1'000'000,
                   "give a live source up after N failures in a row; it is tried for ever if not given");
   options.flag("quiet", flags.quiet, "no progress and no summary on standard error; messages stay");
@@ -55,24 +56,6 @@ Options run_options(RunFlags& flags) {
       "Folders and files are read whole.  Only live sources drop frames (the newest one waits) and come back when they "
       "are lost.");
   return options;
-}
-
-std::optional<Region> read_region(const std::string& text) {
-  if (text.empty()) return std::nullopt;
-  int values[4] = {0, 0, 0, 0};
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  bool good = true;
-  for (int i = 0; i < 4 && good; ++i) {
-    const auto [next, error] = std::from_chars(at, end, values[i]);
-    good = error == std::errc() && (i < 3 ? next != end && *next == ',' : next == end);
-    at = next + 1;
-  }
-  if (!good || values[0] < 0 || values[1] < 0 || values[2] < 1 || values[3] < 1) {
-    throw Error(ExitCode::kUsage, "--roi takes x,y,width,height in pixels, not \"" + text + "\"", "bitpilot run",
-                "give --roi 100,50,640,480, say");
-  }
-  return Region{values[0], values[1], values[2], values[3]};
 }
 
 JudgeSettings read_settings(const RunFlags& flags, const ModelData& model) {
@@ -88,6 +71,7 @@ JudgeSettings read_settings(const RunFlags& flags, const ModelData& model) {
   settings.lambda = flags.lambda.value_or(model.default_lambda);
   if (!flags.budget.empty()) settings.budget = read_budget(flags.budget, model);
   settings.region = read_region(flags.roi);
+  settings.tile = read_tile(flags.tile);
   settings.max_frames = static_cast<std::uint64_t>(flags.max_frames);
   const auto cores = static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency()));
   settings.threads = static_cast<int>(
@@ -119,14 +103,19 @@ class Recorder : public JudgeListener {
     try {
       lines_.write(line);
     } catch (const Error& error) {
-      if (!sources_[picture.source]->live()) throw;
+      if (!sources_[picture.source]->live()) {
+        --sequence_;
+        throw;
+      }
       lost_record(error);  // what a camera sees now cannot be seen again
     }
-    progress_.update(sequence_);
+    pictures_ += picture.part + 1 == picture.parts;
+    progress_.update(pictures_);
   }
   void message(const std::string& text) override { progress_.say(text); }
 
   std::uint64_t output_errors() const { return output_errors_; }
+  std::uint64_t records() const { return sequence_; }
   std::string means() const {
     if (sequence_ == 0) return "";
     char text[96];
@@ -148,7 +137,7 @@ class Recorder : public JudgeListener {
   const std::vector<std::unique_ptr<Source>>& sources_;
   JsonLines& lines_;
   Progress& progress_;
-  std::uint64_t sequence_ = 0, output_errors_ = 0;
+  std::uint64_t sequence_ = 0, pictures_ = 0, output_errors_ = 0;
   double relative_ = 0, total_ms_ = 0;
   std::chrono::steady_clock::time_point told_;
 };
@@ -162,6 +151,8 @@ std::string in_words(const JudgeCounts& counts) {
   add(counts.dropped_decode, "unreadable");
   add(counts.dropped_queue, "dropped");
   add(counts.dropped_region, "outside of the region");
+  add(counts.dropped_frozen, "of a frozen camera");
+  add(counts.dropped_key_frame, "before a key frame");
   add(counts.queued, "left waiting");
   return text;
 }
@@ -209,7 +200,7 @@ int run_run(const std::vector<std::string>& args) {
   const JudgeCounts counts = loop.counts();
   const bool live = std::any_of(sources.begin(), sources.end(), [](const auto& source) { return source->live(); });
   try {
-    lines.write(summary_line(counts, recorder.output_errors()));
+    lines.write(summary_line(counts, recorder.records(), recorder.output_errors()));
   } catch (const Error&) {
     if (!error && !live) throw;
   }

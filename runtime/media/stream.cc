@@ -1,5 +1,9 @@
 #include "runtime/media/stream.h"
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <opencv2/videoio.hpp>
@@ -33,6 +37,41 @@ bool open_capture(cv::VideoCapture& capture, const std::string& kind, const std:
   return kind == "video" ? capture.open(target, cv::CAP_FFMPEG) : capture.open(target, cv::CAP_FFMPEG, timeouts);
 }
 
+/// False for H.264, whose decoder waits for a key frame by itself, and for MJPEG, which has nothing else.  Others may
+/// show gray or smeared pictures when a stream is entered between two key frames.
+bool shows_before_key_frame(const cv::VideoCapture& capture) {
+  const auto code = static_cast<unsigned>(static_cast<int>(capture.get(cv::CAP_PROP_FOURCC)));
+  if (code == 0x1B) return false;  // H.264's stream type in a transport stream
+  std::string name;
+  for (int shift = 0; shift < 32; shift += 8)
+    name += static_cast<char>(std::tolower(static_cast<int>(code >> shift & 0xFFU)));
+  return name != "h264" && name != "avc1" && name != "mjpe" && name != "mjpg";
+}
+
+/// Tells which frames of a stream that has just been opened are to be held back.
+class KeyFrameWait {
+ public:
+  explicit KeyFrameWait(const cv::VideoCapture& capture)
+      : capture_(capture), waiting_(shows_before_key_frame(capture)) {}
+  bool holds_back() {
+    if (!waiting_) return false;
+    if (left_ == 0 && capture_.get(cv::CAP_PROP_LRF_HAS_KEY_FRAME) > 0)
+      left_ = kDelay + std::max(1L, sysconf(_SC_NPROCESSORS_ONLN));
+    // The packet last read holds a key frame; its picture comes out behind those that the decoder's threads still hold.
+    if (left_ > 0 && --left_ == 0) waiting_ = false;
+    if (++held_ > kPatience) waiting_ = false;
+    return waiting_;
+  }
+
+ private:
+  static constexpr long kDelay = 2;      // pictures that a decoder keeps to put them in order
+  static constexpr int kPatience = 300;  // frames: a stream without key frames is better than none
+  const cv::VideoCapture& capture_;
+  bool waiting_;
+  long left_ = 0;
+  int held_ = 0;
+};
+
 ImageView view_of(const cv::Mat& picture) {
   return {picture.data, picture.rows, picture.cols, picture.channels(), picture.step[0]};
 }
@@ -60,11 +99,17 @@ void serve_stream(Channel& channel, const Message& request) {
     if (!capture.grab()) return channel.send(Kind::kEnd);
   }
   cv::Mat picture;
+  KeyFrameWait wait(capture);
+  const bool address = kind == "rtsp" || kind == "http";
   for (std::uint64_t index = request.header.index;; ++index) {
     const std::int64_t begin = now_ns();
     if (!capture.grab()) break;
     Header header;
     header.captured_ns = now_ns();
+    if (address && wait.holds_back()) {
+      channel.send(Kind::kSkipped);
+      continue;
+    }
     if (!capture.retrieve(picture) || picture.empty()) break;
     header.index = index;
     // A live stream's grab() waits for the camera: that is no decoding time.

@@ -27,7 +27,7 @@ enum class Kind : std::uint32_t {
   // from bitpilot-media
   kHello = 16,    ///< ready
   kFrame = 17,    ///< slot, sizes, times, text: where it comes from
-  kSkipped = 18,  ///< text: picture; family: why it cannot be read
+  kSkipped = 18,  ///< text: picture; family: why it cannot be read; of a live stream: a frame before its first key frame
   kInfo = 19,     ///< text: JSON about the set that was opened
   kEnd = 20,      ///< of the stream or set
   kFailed = 21,   ///< text: JSON {"code","what","where","fix"}: opening failed

@@ -29,7 +29,7 @@ struct SourceEvent {
   enum class Kind {
     kFrame,
     kSkipped,  ///< a picture that cannot be read: `text` names it and says why
-    kNotice,   ///< a live stream was lost or is back: `text`
+    kNotice,   ///< a live stream was lost, is back, froze or held a frame back: `text` unless it was told before
     kEnd,      ///< nothing follows: all is read, or a stop was requested
     kFailed,   ///< nothing follows: `text` says why, `code` what the program should end with
   };
@@ -37,6 +37,7 @@ struct SourceEvent {
   Frame frame;
   std::string text;
   ExitCode code = ExitCode::kOk;
+  std::uint64_t frozen = 0, before_key_frame = 0;  ///< frames of a live source that were held back
 };
 
 /// Where pictures come from.  next() is called by one thread.
@@ -71,6 +72,7 @@ struct SourceOptions {
   std::chrono::milliseconds item_timeout{10'000};  ///< for one picture, or one frame of a file
   std::chrono::milliseconds read_timeout{5'000};   ///< for one frame of a live source
   std::chrono::milliseconds open_timeout{12'000};  ///< for opening a stream
+  std::chrono::milliseconds frozen_after{5'000};   ///< a live source that shows one picture for so long is frozen
   std::string media_program;                       ///< "" = the one beside this program
 };
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "runtime/sources/picture_source.h"
 
@@ -52,13 +53,15 @@ StreamSource::StreamSource(const SourceSpec& spec, const SourceOptions& options,
       options_(options),
       stop_(stop),
       process_(stop, options.media_program),
-      random_(static_cast<std::uint64_t>(getpid()), spec.name) {}
+      random_(static_cast<std::uint64_t>(getpid()), spec.name),
+      watch_(options.frozen_after) {}
 
 bool StreamSource::open() {
   if (failures_ > 0 && stop_.wait_for(reconnect_pause(failures_, random_))) return false;
   if (!process_.running() && !process_.start()) return false;
   process_.request(media::Kind::kStream, spec_.target, live() ? 0 : frames_, kind_name(spec_.kind));
   open_ = fresh_ = true;
+  watch_.reset();
   return true;
 }
 
@@ -89,6 +92,13 @@ SourceEvent StreamSource::broken_file(const std::string& why) {
                     spec_.name + ": " + why + " again behind frame " + std::to_string(frames_));
 }
 
+SourceEvent StreamSource::held_back(const std::string& text, bool frozen) {
+  SourceEvent out = make_event(SourceEvent::Kind::kNotice, text);
+  (frozen ? out.frozen : out.before_key_frame) = 1;
+  ++held_back_;
+  return out;
+}
+
 SourceEvent StreamSource::frame(MediaEvent&& event) {
   fresh_ = false;
   failures_ = 0;
@@ -96,6 +106,12 @@ SourceEvent StreamSource::frame(MediaEvent&& event) {
   out.kind = SourceEvent::Kind::kFrame;
   out.frame = frame_from(std::move(event), spec_.name);
   out.frame.index = frames_++;
+  const auto state = live() ? watch_.see(out.frame.image, out.frame.captured) : FrozenWatch::State::kMoves;
+  if (state == FrozenWatch::State::kFreezes)
+    return held_back("frozen: the same picture for " + std::to_string(options_.frozen_after.count()) + " ms", true);
+  if (state == FrozenWatch::State::kFrozen) return held_back("", true);
+  out.frame.dropped_before = std::exchange(held_back_, 0);
+  if (state == FrozenWatch::State::kMovesAgain) out.text = "moves again";
   if (announced_) out.text = "is back";
   announced_ = false;
   return out;
@@ -114,6 +130,10 @@ SourceEvent StreamSource::next() {
     switch (event.message.header.kind) {
       case media::Kind::kFrame:
         return frame(std::move(event));
+      case media::Kind::kSkipped:
+        if (!live()) break;
+        fresh_ = false;
+        return held_back("", false);
       case media::Kind::kEnd:
         if (live()) return lost("the stream ended");
         ended_ = true;
@@ -123,9 +143,10 @@ SourceEvent StreamSource::next() {
         ended_ = true;
         return make_event(SourceEvent::Kind::kFailed, reason_of(event.message), ExitCode::kData);
       default:
-        process_.kill();
-        return live() ? lost("the decoder gave a wrong answer") : broken_file("the decoder gave a wrong answer");
+        break;
     }
+    process_.kill();
+    return live() ? lost("the decoder gave a wrong answer") : broken_file("the decoder gave a wrong answer");
   }
   return {};
 }

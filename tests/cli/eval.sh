@@ -12,6 +12,7 @@ says out "pictures: accuracy" "the result for people"
 for key in '"schema": "bitpilot.eval/1"' '"accuracy"' '"accuracy_ci95"' '"ece"' '"p95"' '"weight_mean"' '"configs"' '"uncalibrated": 0' '"by_family"' '"p99"' '"policy": "policy"'; do
   says "$folder/e.json" "$key" "the record"
 done
+evals() { "$BITPILOT_BIN/check_records" eval "$@" || fail "an evaluation record is wrong"; }
 images=$(sed -n 's/^ *"images": \([0-9]*\),/\1/p' "$folder/e.json" | head -1)
 expect 0 "limit" eval_ --data "$folder/data" --limit 2 --json -
 says out '"images": 2' "--limit"
@@ -25,8 +26,11 @@ grep -q '"gaussian_noise"\|"jpeg"' "$folder/h.json" && fail "seen families in th
 expect 0 "clean" eval_ --data "$folder/data" --mixture clean --json "$folder/c.json"
 equal "$(grep -c '"images": '"$images" "$folder/c.json")" 2 "the clean mixture is one group of all pictures"
 
+expect 0 "budget" eval_ --data "$folder/data" --budget 0.5 --json "$folder/budget.json"
+evals "$folder/e.json" "$folder/t1.json" "$folder/h.json" "$folder/c.json" "$folder/budget.json" "$BITPILOT_SOURCE"/experiments/results/*-clean.json
 for bits in 2 4 8 4/8 half8; do
   expect 0 "bits $bits" eval_ --data "$folder/data" --bits $bits --json "$folder/b.json"
+  evals "$folder/b.json"
   grep -q '"share": 1.0' "$folder/b.json" || fail "--bits $bits is not one configuration"
 done
 expect 0 "not calibrated" eval_ --data "$folder/data" --bits 4/8 --json "$folder/b.json"
@@ -46,5 +50,8 @@ picture "$folder/strange/unicorn/1.pgm"
 picture "$folder/strange/dragon/1.pgm"
 expect 3 "classes of another model" eval_ --data "$folder/strange"
 says err "none of the model's" "classes of another model"
-expect 4 "full disk" eval_ --data "$folder/data" --json /nowhere/e.json
+for place in /nowhere/e.json "$folder/data" "$folder/e.json/x"; do
+  expect 4 "an unwritable record" eval_ --data "$folder/missing" --json "$place"  # told before the data are looked for
+  well_formed_error "an unwritable record"
+done
 finish

@@ -14,7 +14,7 @@ for command in $commands; do
   [ -s "$folder/err" ] && fail "$command --help writes to standard error"
   grep -q -- '--' "$folder/out" || fail "$command --help lists no flag"
 done
-for flag in --model --source --decisions --append --budget --lambda --bits --max-frames --threads --roi --reconnect-attempts --quiet --config; do
+for flag in --model --source --decisions --append --budget --lambda --bits --max-frames --threads --roi --tile --reconnect-attempts --quiet --config; do
   "$bitpilot" run --help | grep -q -- "^  $flag" || fail "run --help does not list $flag"
 done
 for flag in --model --data --bits --budget --lambda --mixture --seed --limit --threads --json --fail-under --replay --quiet --config; do
@@ -23,7 +23,7 @@ done
 for flag in --model --network --size --channels --classes --bits --profile --threads --seconds --json --config; do
   "$bitpilot" bench --help | grep -q -- "^  $flag" || fail "bench --help does not list $flag"
 done
-"$bitpilot" run --help | grep -q -- '--view\|--tile' && fail "run --help lists flags that do not work yet"
+"$bitpilot" run --help | grep -q -- '--view' && fail "run --help lists flags that do not work yet"
 
 expect 0 "version" "$bitpilot" --version
 grep -Eq '^bitpilot [0-9]+\.[0-9]+\.[0-9]+ (scalar|avx2|avxvnni|avx512vnni)$' "$folder/out" || fail "version: $(cat "$folder/out")"
@@ -46,7 +46,13 @@ wrong 2 "did you mean --model?" run --modle x
 wrong 2 "--source SOURCE is missing" run --model "$folder/model.safetensors"
 wrong 2 "--threads takes a whole number" run --model m --source s --threads many
 wrong 2 "exclude each other" run --model "$folder/model.safetensors" --source . --budget 0.2 --lambda 1
-wrong 2 "--budget takes" run --model "$folder/model.safetensors" --source . --budget 2.5ms
+wrong 2 "--budget takes" run --model "$folder/model.safetensors" --source . --budget 1.5
+wrong 2 "--budget takes" run --model "$folder/model.safetensors" --source . --budget ms
+for command in run eval; do
+  wrong 2 "measure one with \`bitpilot profile\`" $command --model "$folder/model.safetensors" $([ $command = run ] && echo --source || echo --data) . --budget 2.5ms
+done
+wrong 2 "--tile takes width,height" run --model "$folder/model.safetensors" --source . --tile 224
+wrong 2 "unknown flag --mod" run --mod m
 wrong 2 "--roi takes" run --model "$folder/model.safetensors" --source . --roi 1,2,3
 wrong 2 "did you mean half8" run --model "$folder/model.safetensors" --source . --bits halve8
 wrong 2 "bits are not offered" run --model "$folder/model.safetensors" --source . --bits 5

@@ -13,10 +13,9 @@ echo "no picture" >"$folder/p/3b.png"
 echo "notes" >"$folder/p/readme.txt"
 decisions=$folder/d.jsonl
 expect 0 "a folder" run --source "$folder/p" --decisions "$decisions"
-equal "$(lines "$decisions" decision)" 7 "records"
-equal "$(lines "$decisions" summary)" 1 "summaries"
+records "$decisions" "7 decisions, 0 fallbacks, 0 regions, 1 summaries"
 equal "$(sources "$decisions" | tr '\n' ' ')" "$(for i in 1 2 3 4 5 6 a/7; do printf '%s ' "$folder/p/$i.pgm"; done)" "order"
-tail -1 "$decisions" | grep -q '"received":9,"processed":7,"queued":0' || fail "counts: $(tail -1 "$decisions")"
+tail -1 "$decisions" | grep -q '"received":9,"processed":7,"records":7,"queued":0' || fail "counts: $(tail -1 "$decisions")"
 tail -1 "$decisions" | grep -q '"decode":2' || fail "unreadable pictures are not counted"
 says err "skipped: $folder/p/3b.png" "skipped pictures are named"
 says err "skipped: $folder/p/5b.jpg" "skipped pictures are named"
@@ -28,7 +27,7 @@ equal "$(lines "$folder/two.jsonl" decision)" 8 "records of two sources"
 expect 0 "max-frames" run --source "$folder/p" --max-frames 3 --decisions "$folder/few.jsonl"
 equal "$(lines "$folder/few.jsonl" decision)" 3 "--max-frames"
 expect 0 "append" run --source "$folder/p/1.pgm" --append --decisions "$folder/few.jsonl"
-equal "$(lines "$folder/few.jsonl" decision)" 4 "--append keeps what is there"
+records "$folder/few.jsonl" "4 decisions, 0 fallbacks, 0 regions, 2 summaries"
 expect 0 "anew" run --source "$folder/p/1.pgm" --decisions "$folder/few.jsonl"
 equal "$(lines "$folder/few.jsonl" decision)" 1 "a file starts anew"
 echo '{"source": ["'"$folder/p/1.pgm"'", "'"$folder/p/2.pgm"'"], "max-frames": 1}' >"$folder/config.json"
@@ -43,12 +42,31 @@ for threads in 1 4; do expect 0 "budget" run --source "$folder/many" --budget 0.
 [ "$(what "$folder/t1.jsonl")" = "$(what "$folder/t4.jsonl")" ] || fail "decisions differ between 1 and 4 threads"
 equal "$(sed -n 's/.*"lambda":\([^,]*\),.*/\1/p' "$folder/t1.jsonl" | sort -u | wc -l | awk '{print ($1 > 1)}')" 1 "lambda moves with a budget"
 
+# Statistics that the model has never seen: the safe configuration, and the record says so.
+"$BITPILOT_BIN/make_random_model" "$folder/narrow.safetensors" 1 narrow
+expect 0 "out of range" "$bitpilot" run --quiet --model "$folder/narrow.safetensors" --source "$folder/p" --decisions "$folder/safe.jsonl"
+records "$folder/safe.jsonl" "7 decisions, 7 fallbacks, 0 regions, 1 summaries"
+
 expect 0 "region" run --source "$folder/p/1.pgm" --roi 4,4,100,8
 says out '"region":[4,4,12,8]' "the region is cut to the picture"
 expect 3 "region outside" run --source "$folder/p/1.pgm" --roi 100,0,5,5
 says err "the region lies outside" "a region that no picture has"
-expect 0 "fixed bits" run --source "$folder/p/1.pgm" --bits 4/8
-says out '"bits":[[4,8,' "--bits"
+expect 0 "tiles" run --source "$folder/p" --tile 8,12 --threads 3 --decisions "$folder/tiles.jsonl"
+records "$folder/tiles.jsonl" "28 decisions, 0 fallbacks, 28 regions, 1 summaries"
+equal "$(grep -o '"region":[^]]*]' "$folder/tiles.jsonl" | head -4 | tr '\n' ' ')" \
+  '"region":[0,0,8,12] "region":[8,0,8,12] "region":[0,4,8,12] "region":[8,4,8,12] ' "the tiles of a picture of 16 x 16"
+tail -1 "$folder/tiles.jsonl" | grep -q '"processed":7,"records":28' || fail "tiles: $(tail -1 "$folder/tiles.jsonl")"
+expect 0 "tiles of a region" run --source "$folder/p/1.pgm" --roi 2,2,9,99 --tile 9,7
+equal "$(grep -o '"region":[^]]*]' "$folder/out" | tr '\n' ' ')" '"region":[2,2,9,7] "region":[2,9,9,7] ' "the tiles of a region"
+expect 0 "replay of tiles" "$bitpilot" eval --quiet --model "$folder/model.safetensors" --replay "$folder/tiles.jsonl"
+says out "28 decisions judged again, 0 different" "replay of tiles"
+{ printf 'P5 100 100 255\n'; head -c 10000 /dev/zero; } >"$folder/large.pgm"
+expect 2 "too many tiles" run --source "$folder/large.pgm" --tile 1,1
+well_formed_error "too many tiles"
+
+expect 0 "fixed bits" run --source "$folder/p/1.pgm" --bits 4/8 --decisions "$folder/fixed.jsonl"
+records "$folder/fixed.jsonl" "1 decisions, 0 fallbacks, 0 regions, 1 summaries"
+says "$folder/fixed.jsonl" '"bits":[[4,8,' "--bits"
 echo '{"bits": [[2,4,2],[2,4,1],[2,2,4],[2,2,2],[2,2,4],[2,4,4]]}' >"$folder/bits.json"
 expect 3 "unequal widths in a group" run --source "$folder/p/1.pgm" --bits "$folder/bits.json"
 sed -i 's/\[2,4,1\]/[2,4,2]/' "$folder/bits.json"
@@ -81,7 +99,11 @@ cmp -s "$folder/model.safetensors" "$folder/precious" || fail "a file of somethi
 video=/usr/share/doc/opencv-doc/examples/data/Megamind.avi
 if [ -e "$video" ]; then
   expect 0 "a video" run --source "$video" --max-frames 60 --decisions "$folder/v.jsonl"
-  equal "$(lines "$folder/v.jsonl" decision)" 60 "frames of a video"
+  records "$folder/v.jsonl" "60 decisions, 0 fallbacks, 0 regions, 1 summaries"
+  expect 0 "tiles of a video" run --source "$video" --max-frames 7 --roi 10,10,600,400 --tile 250,250 --decisions "$folder/vt.jsonl"
+  records "$folder/vt.jsonl" "42 decisions, 0 fallbacks, 42 regions, 1 summaries"
+  expect 0 "replay of a video's tiles" "$bitpilot" eval --quiet --model "$folder/model.safetensors" --replay "$folder/vt.jsonl"
+  says out "42 decisions judged again, 0 different" "replay of a video's tiles"
   expect 0 "replay of a video" "$bitpilot" eval --quiet --model "$folder/model.safetensors" --replay "$folder/v.jsonl"
 fi
 finish

@@ -65,6 +65,8 @@ TEST_CASE("data/resize: shrinking gives the area mean, rounded once") {
   check_resize(64, 64, 28, 28, area_mean);
   check_resize(33, 57, 28, 31, area_mean);
   check_resize(100, 29, 9, 8, area_mean);
+  check_resize(2600, 9, 9, 8, area_mean);  // more rows for one than 16 bits can add up
+  check_resize(3001, 11, 2, 11, area_mean);
 }
 
 TEST_CASE("data/resize: growing interpolates linearly between pixel centres, rounded once") {
@@ -81,6 +83,14 @@ TEST_CASE("data/resize: each axis follows its own rule, and an equal size change
   CHECK(resize(src.view(), 40, 20) == src);
   CHECK(resize(flat_picture(40, 20, 3, 77).view(), 28, 28) == flat_picture(28, 28, 3, 77));
   CHECK(dst.pixels.size() == 28 * 28);
+}
+
+TEST_CASE("data/resize: luma on the way gives the bytes of luma first") {
+  for (const auto& [height, width] : {std::pair{28, 28}, {9, 40}, {80, 80}, {1, 1}}) {
+    const Image src = noise_picture(61, 47, 3, 5);
+    CHECK(resize_luma(src.view(), height, width) == resize(luma(src.view()).view(), height, width));
+    CHECK(resize_luma(luma(src.view()).view(), height, width) == resize(luma(src.view()).view(), height, width));
+  }
 }
 
 TEST_CASE("data/resize: luma of an equal triple is its value and follows BT.601 within one level") {

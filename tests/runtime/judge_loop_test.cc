@@ -91,8 +91,8 @@ Outcome judge_all(const JudgeSettings& settings, int count = 60, std::size_t fai
 }
 
 void check_sum(const JudgeCounts& counts) {
-  CHECK(counts.received ==
-        counts.processed + counts.queued + counts.dropped_queue + counts.dropped_decode + counts.dropped_region);
+  CHECK(counts.received == counts.processed + counts.queued + counts.dropped_queue + counts.dropped_decode +
+                               counts.dropped_region + counts.dropped_frozen + counts.dropped_key_frame);
 }
 
 }  // namespace
@@ -167,6 +167,40 @@ TEST_CASE("commands/judge_loop: a region is cut to each picture, and pictures ou
   CHECK_FALSE(bitpilot::inside({2000000000, 0, 2000000000, 5}, 30, 30));
 }
 
+TEST_CASE("commands/judge_loop: tiles of one picture come in order, whatever the threads, and it counts once") {
+  JudgeSettings settings;
+  settings.region = Region{2, 3, 20, 17};
+  settings.tile = bitpilot::TileSize{9, 20};
+  settings.budget = 0.5;
+  const Outcome one = judge_all(settings, 40);
+  settings.threads = 4;
+  const Outcome four = judge_all(settings, 40);
+  REQUIRE_FALSE(one.error);
+  check_sum(one.counts);
+  REQUIRE(one.heard.pictures.size() == 3 * one.counts.processed);
+  REQUIRE(four.heard.pictures.size() == one.heard.pictures.size());
+  for (std::size_t i = 0; i < one.heard.pictures.size(); ++i) {
+    const JudgedPicture &a = one.heard.pictures[i], &b = four.heard.pictures[i];
+    CHECK(a.part == i % 3);
+    CHECK(a.parts == 3);
+    CHECK(a.region->x == 2 + std::array{0, 9, 11}[i % 3]);
+    CHECK(a.region->width == 9);
+    CHECK(a.frame.source == one.heard.pictures[i - i % 3].frame.source);
+    CHECK(a.decision.scores == b.decision.scores);
+    CHECK(a.lambda == b.lambda);
+  }
+}
+
+TEST_CASE("commands/judge_loop: a picture of too many tiles ends it as wrong usage") {
+  JudgeSettings settings;
+  settings.tile = bitpilot::TileSize{1, 1};
+  static_assert(bitpilot::kMaxTiles == 4096);  // 30 x 30 pictures are fine
+  CHECK_FALSE(judge_all(settings, 1).error);
+  CHECK_THROWS_AS(bitpilot::tiles_of({0, 0, 4097, 1}, {1, 1}), bitpilot::Error);
+  CHECK_THROWS_AS(bitpilot::tiles_of({0, 0, 65, 64}, {1, 1}), bitpilot::Error);
+  CHECK_THROWS_AS(bitpilot::tiles_of({0, 0, 2000000000, 2000000000}, {1, 1}), bitpilot::Error);
+}
+
 TEST_CASE("commands/judge_loop: a region is judged like the picture of that part alone") {
   bitpilot::AdaptiveSession session(model());
   NoiseSource source("b", 1);
@@ -176,8 +210,8 @@ TEST_CASE("commands/judge_loop: a region is judged like the picture of that part
   for (int y = 0; y < 9; ++y)
     for (int x = 0; x < 11; ++x)
       part.image.pixels[static_cast<std::size_t>(y * 11 + x)] = frame.image.view().row(y + 5)[x + 3];
-  const JudgedPicture of_region = judge_picture(session, model()->data(), std::move(frame), region, {});
-  const JudgedPicture of_part = judge_picture(session, model()->data(), std::move(part), std::nullopt, {});
+  const JudgedPicture of_region = judge_picture(session, model()->data(), frame, region, {});
+  const JudgedPicture of_part = judge_picture(session, model()->data(), part, std::nullopt, {});
   CHECK(of_region.decision.scores == of_part.decision.scores);
   CHECK(of_region.statistics.values == of_part.statistics.values);
 }
@@ -187,8 +221,7 @@ TEST_CASE("commands/record: a line says what was decided, and names with quotes,
   NoiseSource source("c", 1);
   Frame frame = source.next().frame;
   frame.source = "a\"b\nc\xff\xe2\x80\xa8.png";
-  const JudgedPicture judged =
-      judge_picture(session, model()->data(), std::move(frame), Region{1, 2, 3, 4}, {std::nullopt, 0.25});
+  const JudgedPicture judged = judge_picture(session, model()->data(), frame, Region{1, 2, 3, 4}, {std::nullopt, 0.25});
   const std::string line = bitpilot::DecisionLines(model()).line(judged, 17);
   CHECK(line.find('\n') == std::string::npos);
   CHECK(line.starts_with("{\"schema\":\"bitpilot.decision/1\",\"sequence\":17,\"source\":"));

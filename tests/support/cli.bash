@@ -33,6 +33,13 @@ says() {
 # equal GOT EXPECTED WHAT
 equal() { [ "$1" = "$2" ] || fail "$3: \"$1\" instead of \"$2\""; }
 
+# records FILE TEXT: FILE holds whole records that fit their schema and agree with each other; TEXT is their count.
+records() {
+  local got
+  got=$("$BITPILOT_BIN/check_records" decisions "$1" 2>&1) || { fail "$got"; return; }
+  equal "$got" "$2" "records of $1"
+}
+
 # An error is one message of three lines: what, where, how to mend it.
 well_formed_error() {
   [ "$(grep -c '^error: ' "$folder/err")" = 1 ] && grep -q '^  where: ' "$folder/err" && grep -q '^  fix: ' "$folder/err" ||

@@ -1,5 +1,5 @@
-// Writes a small model with random weights and a random policy, for tests of the programs: make_random_model FILE
-// [SEED]
+// Writes a small model with random weights and a random policy, for tests of the programs:
+//   make_random_model FILE [SEED] [narrow]      narrow: every picture's statistics are out of range
 #include <cstdio>
 #include <string>
 
@@ -9,7 +9,9 @@
 int main(int argc, char** argv) {
   if (argc < 2) return 2;
   try {
-    bitpilot::write_model(bitpilot::testing::random_policy_model(argc > 2 ? std::stoull(argv[2]) : 1), argv[1]);
+    bitpilot::ModelData model = bitpilot::testing::random_policy_model(argc > 2 ? std::stoull(argv[2]) : 1);
+    if (argc > 3) model.ranges.assign(model.ranges.size(), {5e5F, 6e5F});
+    bitpilot::write_model(model, argv[1]);
     return 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
