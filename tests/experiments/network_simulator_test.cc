@@ -55,7 +55,8 @@ TEST_CASE("experiments/network_simulator: with one adaptive layer the gradient o
   Tensor at = setting.bits(2.5, 3.5).requires_grad_(true);
   loss(at).sum().backward();
   constexpr double kStep = 0.4;       // inside the interval between two rungs, where the mix is linear
-  constexpr double kRounding = 0.1;   // the classifier's 8-bit input, beside the small effect of half a bit, and the loss's curvature
+  // What a finite step cannot share with the gradient: ReLUs that switch inside it, 8-bit rounding of the classifier's input.
+  constexpr double kKinks = 0.2;
   for (int tensor = 0; tensor < 2; ++tensor) {
     INFO(std::string(tensor == 0 ? "weight bits" : "activation bits"));
     const Tensor up = setting.bits(2.5 + (tensor == 0 ? kStep : 0), 3.5 + (tensor == 1 ? kStep : 0));
@@ -63,7 +64,7 @@ TEST_CASE("experiments/network_simulator: with one adaptive layer the gradient o
     const Tensor difference = (loss(up) - loss(down)).detach() / (2 * kStep);
     const Tensor gradient = at.grad().select(1, 1).select(1, tensor);
     REQUIRE(difference.abs().mean().item<double>() > 1e-3);
-    CHECK((gradient - difference).abs().mean().item<double>() < kRounding * difference.abs().mean().item<double>());
+    CHECK((gradient - difference).abs().mean().item<double>() < kKinks * difference.abs().mean().item<double>());
   }
 }
 
