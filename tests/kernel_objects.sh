@@ -5,7 +5,7 @@ set -euo pipefail
 build_dir=$(cd "${BITPILOT_BIN:?the folder of the built programs}/.." && pwd)
 library=$build_dir/libbitpilot_kernels.a
 # Register moves to or from the stack in one tile: what surrounds the loop may need a few, a loop that spills has dozens.
-most_stack_moves=8
+most_stack_moves=12
 
 if [ "$(uname -m)" != x86_64 ]; then
   echo "no vector kernels on this machine"

@@ -118,7 +118,7 @@ struct Bytes {
   using Input = Vec;
   using Weight = Vec;
   static constexpr int kFilterBytes = 4;
-  static constexpr bool kNarrow = false;
+  static constexpr bool kNarrow = false, kOneChannel = false;
   static Vec prepare(Vec codes) { return codes; }
   static Vec weight(const std::uint8_t* from) { return broadcast(from); }
   static Vec multiply_add(Vec acc, Vec codes, Vec weight) {
@@ -139,13 +139,18 @@ int packings(const ConvShape& shape, Packing (&legal)[kMaxPackings]) {
   Packing by_pixels{bytes ? Packing::Format::kBytes : Packing::Format::kWords, 4, Packing::Lanes::kPixels};
   int count = 0;
   if (!bytes || shape.depthwise) {
-    if (shape.stride == 2) legal[count++] = {by_pixels.format, 4, Packing::Lanes::kRows};
+    const Packing by_rows{by_pixels.format, 4, Packing::Lanes::kRows};
+    // A depthwise layer has too little to compute to make up for a copy, unless its rows leave lanes empty.
+    const bool rows_first = shape.stride == 2 && shape.width >= kLanes;
+    if (rows_first) legal[count++] = by_rows;
     legal[count++] = by_pixels;
+    if (shape.stride == 2 && !rows_first) legal[count++] = by_rows;
     return count;
   }
   by_pixels.group = 8;
-  // Few filters share too few broadcasts; in wide pictures border columns cost little.
-  const bool filters_first = shape.out % (2 * kLanes) == 0 && (shape.stride == 2 || shape.width <= 16);
+  // Few filters share too few broadcasts, and a 1x1 layer has little work to share the cost of a tile.
+  const bool filters_first =
+      shape.out % (2 * kLanes) == 0 && (shape.stride == 2 || shape.kernel > 1 || shape.width <= kLanes / 2);
   if (shape.stride <= 2 && filters_first) legal[count++] = by_filters;
   legal[count++] = by_pixels;
   if (shape.stride <= 2 && !filters_first) legal[count++] = by_filters;
@@ -155,6 +160,8 @@ int packings(const ConvShape& shape, Packing (&legal)[kMaxPackings]) {
 void conv(const ConvTask& task) {
   if (task.packing.lanes == Packing::Lanes::kFilters)
     conv_by_filters<Bytes, 8>(task);
+  else if (task.packing.format == Packing::Format::kWords && task.quad_step == 1)
+    conv_by_pixels<OwnWords, 4, 4, 4>(task);
   else if (task.packing.format == Packing::Format::kWords)
     conv_by_pixels<Words, 4, 4, 4>(task);
   else if (task.packing.group == 4)

@@ -25,7 +25,7 @@ struct Bytes {
   using Input = Vec;
   using Weight = Vec;
   static constexpr int kFilterBytes = 4;
-  static constexpr bool kNarrow = false;
+  static constexpr bool kNarrow = false, kOneChannel = false;
   static Vec prepare(Vec codes) { return codes; }
   static Vec weight(const std::uint8_t* from) { return broadcast(from); }
   static Vec multiply_add(Vec acc, Vec codes, Vec weight) {
@@ -45,6 +45,8 @@ int packings(const ConvShape& shape, Packing (&legal)[kMaxPackings]) {
 void conv(const ConvTask& task) {
   if (task.packing.lanes == Packing::Lanes::kFilters)
     conv_by_filters<Bytes, 4>(task);
+  else if (task.packing.format == Packing::Format::kWords && task.quad_step == 1)
+    conv_by_pixels<OwnWords, 4, 2, 4>(task);
   else if (task.packing.format == Packing::Format::kWords)
     conv_by_pixels<Words, 4, 2, 4>(task);
   else

@@ -22,11 +22,21 @@ struct Words {
     Vec even, odd;
   };
   static constexpr int kFilterBytes = 8;
-  static constexpr bool kNarrow = false;
+  static constexpr bool kNarrow = false, kOneChannel = false;
   static Input prepare(Vec codes) { return {even_bytes(codes), odd_bytes(codes)}; }
   static Weight weight(const std::uint8_t* from) { return {broadcast(from), broadcast(from + 4)}; }
   static Vec multiply_add(Vec acc, const Input& codes, const Weight& weight) {
     return multiply_add_words(multiply_add_words(acc, codes.even, weight.even), codes.odd, weight.odd);
+  }
+};
+
+/// The same for depthwise layers: filter f of a quad reads channel f alone, so only the words that hold it count.
+struct OwnWords : Words {
+  using Weight = Vec;
+  static constexpr bool kOneChannel = true;
+  static Vec weight(const std::uint8_t* from, int filter) { return broadcast(from + filter % 2 * 4); }
+  static Vec multiply_add(Vec acc, const Input& codes, Vec weight, int filter) {
+    return multiply_add_words(acc, filter % 2 == 0 ? codes.even : codes.odd, weight);
   }
 };
 
@@ -132,8 +142,15 @@ static inline void conv_tile(const ConvTask& task, int group, int first, const s
       BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v) codes[v] =
           Dot::prepare(load_codes<STRIDE>(at + v * 4 * STRIDE * kLanes));
       BITPILOT_UNROLL for (int f = 0; f < FILTERS; ++f) {
-        const typename Dot::Weight weight = Dot::weight(weights + f * Dot::kFilterBytes);
-        BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v) sums[f][v] = Dot::multiply_add(sums[f][v], codes[v], weight);
+        if constexpr (Dot::kOneChannel) {
+          const typename Dot::Weight weight = Dot::weight(weights + f * Dot::kFilterBytes, f);
+          BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v) sums[f][v] =
+              Dot::multiply_add(sums[f][v], codes[v], weight, f);
+        } else {
+          const typename Dot::Weight weight = Dot::weight(weights + f * Dot::kFilterBytes);
+          BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v) sums[f][v] =
+              Dot::multiply_add(sums[f][v], codes[v], weight);
+        }
         BITPILOT_FENCE;
       }
       if constexpr (Dot::kNarrow)

@@ -102,8 +102,8 @@ inline int packings256(const ConvShape& shape, bool bytes, Packing (&legal)[kMax
   const Packing::Format format = bytes ? Packing::Format::kBytes : Packing::Format::kWords;
   int count = 0;
   if (bytes && !shape.depthwise && shape.stride <= 2) legal[count++] = {format, kLanes, Packing::Lanes::kFilters};
-  // A depthwise layer has too little to compute to make up for a copy.
-  const bool rows_first = shape.stride == 2 && shape.depthwise;
+  // A depthwise layer has too little to compute to make up for a copy, unless its rows leave lanes empty.
+  const bool rows_first = shape.stride == 2 && shape.depthwise && shape.width >= kLanes;
   if (rows_first) legal[count++] = {format, 4, Packing::Lanes::kRows};
   legal[count++] = {format, 4, Packing::Lanes::kPixels};
   if (shape.stride == 2 && !rows_first) legal[count++] = {format, 4, Packing::Lanes::kRows};

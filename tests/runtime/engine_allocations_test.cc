@@ -27,7 +27,7 @@ std::atomic<long> allocations{0};
 TEST_CASE("engine: a warm session allocates nothing for a picture, on anchors and on configurations seen before") {
   for (std::uint64_t seed = 0; seed < 10; ++seed) {
     RandomModel random(seed);
-    Session session(std::make_shared<Model>(random.model()));
+    Session session(std::make_shared<Model>(random.model()), /*threads=*/seed % 2 == 0 ? 1 : 3);
     const std::vector<std::uint8_t> picture = random.picture();
     const BitConfig other = random.config();
     session.start(picture);
