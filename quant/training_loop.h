@@ -38,6 +38,8 @@ class TrainingLoop {
   /// loss.  Throws Error(kBug) naming the path if a loss is not finite; nothing has been changed then.
   std::vector<double> step(const TrainingBatch& batch, const TrainingBatch& next);
   std::int64_t steps_done() const;
+  /// The schedule's rate of the last step.
+  double learning_rate() const;
   /// Optimiser moments and the step count, as tensors that a checkpoint stores and restores in place.
   NamedTensors state() const;
   void set_steps_done(std::int64_t steps);
