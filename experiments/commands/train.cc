@@ -55,7 +55,8 @@ int run_train(const std::vector<std::string>& args) {
     throw Error(ExitCode::kMachine, "this build trains on the CPU only, not on \"" + device + "\"", "--device", "give --device cpu");
   if (cost != "bops") throw Error(ExitCode::kUsage, "--cost takes bops", "bitpilot train", "see `bitpilot train --help`");
 
-  if (!float_from.empty() && !std::filesystem::exists(float_from + "/float.safetensors"))
+  const auto has_float = [](const std::string& run) { return std::filesystem::exists(run + "/float.safetensors"); };
+  if (!float_from.empty() && !has_float(float_from) && !has_float(out))
     throw Error(ExitCode::kData, "no float.safetensors in this folder", "--float-from " + float_from, "name the folder of another run");
   TrainRequest request;
   request.recipe = read_recipe(config, settings);
