@@ -6,9 +6,11 @@
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "data/codecs/decode.h"
 #include "experiments/checkpoint.h"
+#include "experiments/event_file.h"
 #include "experiments/finish_run.h"
 #include "experiments/path_draws.h"
 #include "experiments/training_data.h"
@@ -47,6 +49,12 @@ std::string difference(const json& before, const json& now) {
   return text;
 }
 
+/// How far a stage has come: all that a checkpoint holds beside the tensors.
+struct StageProgress {
+  std::vector<double> sums;           // of the losses since the epoch began
+  std::optional<double> best_loss;    // lowest mean training loss of an epoch
+};
+
 struct Stage {
   std::string name;
   StageRecipe recipe;
@@ -80,8 +88,13 @@ struct TrainRun::Impl {
   bool train_stage(const Stage& stage);
   std::vector<Stage> supernet_stages();
   std::string latest_stage() const;
-  json stage_state(const Stage& stage, const TrainingLoop& loop, const std::vector<double>& sums) const;
-  void append_metrics(const Stage& stage, int epoch, std::int64_t step, const std::vector<double>& sums) const;
+  std::string event_file() const { return path("events.out.tfevents.run"); }
+  json stage_state(const Stage& stage, const TrainingLoop& loop, const StageProgress& progress) const;
+  /// Restores the newest sound checkpoint of the stage; metrics and events are cut back to what it knows of.
+  void restore(const Stage& stage, const NamedTensors& tensors, TrainingLoop& loop, StageProgress& progress) const;
+  void save(const std::string& name, const NamedTensors& tensors, const json& state) const;
+  /// The epoch that ends here: a line in the metrics, an event.  Returns its mean loss over the paths.
+  double tell_epoch(const Stage& stage, std::int64_t epoch, const TrainingLoop& loop, const std::vector<double>& sums) const;
   CalibrationBatches calibration() const;
   bool run();
 };
@@ -121,19 +134,56 @@ void TrainRun::Impl::check_folder() {
   }
 }
 
-json TrainRun::Impl::stage_state(const Stage& stage, const TrainingLoop& loop, const std::vector<double>& sums) const {
+json TrainRun::Impl::stage_state(const Stage& stage, const TrainingLoop& loop, const StageProgress& progress) const {
   std::error_code ignored;
   const std::uintmax_t bytes = fs::exists(path("metrics.jsonl"), ignored) ? fs::file_size(path("metrics.jsonl"), ignored) : 0;
-  return {{"stage", stage.name}, {"step", loop.steps_done()}, {"loss_sums", sums}, {"metrics_bytes", bytes}};
+  return {{"stage", stage.name},      {"step", loop.steps_done()}, {"loss_sums", progress.sums},
+          {"metrics_bytes", bytes},   {"event_bytes", EventFile(event_file()).size()},
+          {"best_loss", progress.best_loss ? json(*progress.best_loss) : json()}};
 }
 
-void TrainRun::Impl::append_metrics(const Stage& stage, int epoch, std::int64_t step, const std::vector<double>& sums) const {
+void TrainRun::Impl::restore(const Stage& stage, const NamedTensors& tensors, TrainingLoop& loop, StageProgress& progress) const {
+  std::uintmax_t metrics = 0, events = 0;  // what the newest sound checkpoint, of an earlier stage perhaps, knows of
+  for (const std::string& file : list_checkpoints(checkpoints)) {
+    try {
+      json state = read_checkpoint_state(file);
+      if (state.at("stage") == stage.name) {
+        state = read_checkpoint(file, tensors);
+        loop.set_steps_done(state.at("step"));
+        progress.sums = state.at("loss_sums").get<std::vector<double>>();
+        if (state.contains("best_loss") && !state.at("best_loss").is_null()) progress.best_loss = state.at("best_loss").get<double>();
+      }
+      metrics = state.at("metrics_bytes").get<std::uintmax_t>();
+      events = state.value("event_bytes", std::uintmax_t{0});
+      break;
+    } catch (const std::exception& e) {
+      std::cerr << "warning: checkpoint " << file << " is damaged, trying the one before: " << e.what() << "\n";
+    }
+  }
+  if (fs::exists(path("metrics.jsonl"))) fs::resize_file(path("metrics.jsonl"), metrics);
+  EventFile(event_file()).cut(events);
+}
+
+void TrainRun::Impl::save(const std::string& name, const NamedTensors& tensors, const json& state) const {
+  write_checkpoint(checkpoints + "/" + name + ".safetensors", tensors, state);
+}
+
+double TrainRun::Impl::tell_epoch(const Stage& stage, std::int64_t epoch, const TrainingLoop& loop, const std::vector<double>& sums) const {
   json losses = json::object();
-  for (std::size_t p = 0; p < stage.paths.size(); ++p)
-    losses[stage.network->paths()[stage.paths[p]].name] = sums[p] / static_cast<double>(steps_per_epoch());
+  std::vector<std::pair<std::string, double>> scalars{{stage.name + "/learning_rate", loop.learning_rate()}};
+  double all = 0;
+  const auto steps = static_cast<double>(steps_per_epoch());
+  for (std::size_t p = 0; p < stage.paths.size(); ++p) {
+    const std::string& name = stage.network->paths()[stage.paths[p]].name;
+    losses[name] = sums[p] / steps;
+    scalars.emplace_back(stage.name + "/loss/" + name, sums[p] / steps);
+    all += sums[p] / steps;
+  }
   std::ofstream file(path("metrics.jsonl"), std::ios::app);
-  file << json{{"stage", stage.name}, {"epoch", epoch}, {"step", step}, {"loss", losses}}.dump() << "\n" << std::flush;
+  file << json{{"stage", stage.name}, {"epoch", epoch}, {"step", loop.steps_done()}, {"loss", losses}}.dump() << "\n" << std::flush;
   if (!file) throw Error(ExitCode::kMachine, "the metrics cannot be written", path("metrics.jsonl"), "free space on the disk");
+  EventFile(event_file()).add(steps_before + loop.steps_done(), scalars);
+  return all / static_cast<double>(stage.paths.size());
 }
 
 bool TrainRun::Impl::train_stage(const Stage& stage) {
@@ -160,26 +210,10 @@ bool TrainRun::Impl::train_stage(const Stage& stage) {
   NamedTensors tensors = stage.network->parameters();
   for (const auto& list : {stage.network->buffers(), loop.state()}) tensors.insert(tensors.end(), list.begin(), list.end());
 
-  std::vector<double> sums(stage.paths.size() + stage.recipe.random_paths, 0.0);
-  for (const std::string& file : list_checkpoints(checkpoints)) {
-    try {
-      if (read_checkpoint_state(file).at("stage") != stage.name) continue;
-      const json state = read_checkpoint(file, tensors);
-      loop.set_steps_done(state.at("step"));
-      sums = state.at("loss_sums").get<std::vector<double>>();
-      if (fs::exists(path("metrics.jsonl"))) fs::resize_file(path("metrics.jsonl"), state.at("metrics_bytes").get<std::uintmax_t>());
-      break;
-    } catch (const std::exception& e) {
-      std::cerr << "warning: checkpoint " << file << " is damaged, trying the one before: " << e.what() << "\n";
-    }
-  }
+  StageProgress so_far;
+  so_far.sums.assign(stage.paths.size() + static_cast<std::size_t>(stage.recipe.random_paths), 0.0);
+  restore(stage, tensors, loop, so_far);
   if (stage.network == supernet.get()) stage.network->hold(stage.held);
-  const auto save = [&] {
-    char name[64];
-    std::snprintf(name, sizeof name, "/step-%08lld.safetensors", static_cast<long long>(steps_before + loop.steps_done()));
-    write_checkpoint(checkpoints + name, tensors, stage_state(stage, loop, sums));
-    prune_checkpoints(checkpoints, 2);
-  };
 
   LoaderOptions loading;
   loading.seed = request.recipe.seed;
@@ -194,15 +228,24 @@ bool TrainRun::Impl::train_stage(const Stage& stage) {
     for (std::int64_t i = at; i < per_epoch; ++i) {
       const TrainingBatch next = i + 1 < per_epoch ? to_batch(loader.next(), input()) : TrainingBatch{};
       const std::vector<double> losses = loop.step(batch, next);
-      for (std::size_t p = 0; p < losses.size(); ++p) sums[p] += losses[p];
+      for (std::size_t p = 0; p < losses.size(); ++p) so_far.sums[p] += losses[p];
       batch = next;
       progress.update(static_cast<std::uint64_t>(loop.steps_done()), "loss " + std::to_string(losses.back()).substr(0, 6));
-      const bool stop = request.stop != nullptr && request.stop->requested();
-      if (i + 1 == per_epoch) {
-        append_metrics(stage, static_cast<int>(epoch), loop.steps_done(), sums);
-        std::fill(sums.begin(), sums.end(), 0.0);
+      const bool stop = request.stop != nullptr && request.stop->requested(), epoch_ends = i + 1 == per_epoch;
+      if (epoch_ends) {
+        const double loss = tell_epoch(stage, epoch, loop, so_far.sums);
+        std::fill(so_far.sums.begin(), so_far.sums.end(), 0.0);
+        // The best one first: a kill in between repeats this epoch and writes the same bytes again.
+        const bool best = !so_far.best_loss || loss < *so_far.best_loss;
+        if (best) so_far.best_loss = loss;
+        if (best) save("best", tensors, stage_state(stage, loop, so_far));
       }
-      if (stop || i + 1 == per_epoch || loop.steps_done() % request.recipe.checkpoint_steps == 0) save();
+      if (stop || epoch_ends || loop.steps_done() % request.recipe.checkpoint_steps == 0) {
+        char name[32];
+        std::snprintf(name, sizeof name, "step-%08lld", static_cast<long long>(steps_before + loop.steps_done()));
+        save(name, tensors, stage_state(stage, loop, so_far));
+        prune_checkpoints(checkpoints, 2);
+      }
       if (stop) return false;
     }
   }

@@ -25,7 +25,9 @@ struct TrainRequest {
 };
 
 /// A whole training in a run folder:
-///   recipe.json  metrics.jsonl  checkpoints/step-*.safetensors  float.safetensors  model.safetensors  summary.json
+///   recipe.json  metrics.jsonl  events.out.tfevents.run (TensorBoard)  float.safetensors  model.safetensors  summary.json
+///   checkpoints/: the last two (step-*.safetensors) and best.safetensors, the end of the stage's epoch with the lowest mean training
+///   loss over its paths
 /// Float network, then supernet, then calibration and export, then the policy.  Interrupted anywhere it continues (`resume`) to the same bytes.
 class TrainRun {
  public:

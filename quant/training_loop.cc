@@ -235,6 +235,9 @@ std::vector<double> TrainingLoop::step(const TrainingBatch& batch, const Trainin
 }
 
 std::int64_t TrainingLoop::steps_done() const { return impl_->steps; }
+double TrainingLoop::learning_rate() const {
+  return one_cycle(impl_->options.learning_rate, impl_->options.warmup, std::max<std::int64_t>(0, impl_->steps - 1), impl_->total_steps);
+}
 void TrainingLoop::set_steps_done(std::int64_t steps) { impl_->steps = steps; }
 
 NamedTensors TrainingLoop::state() const {

@@ -51,6 +51,8 @@ class TrainingLoop {
   /// changed then.
   std::vector<double> step(const TrainingBatch& batch, const TrainingBatch& next);
   std::int64_t steps_done() const;
+  /// The schedule's rate of the last step.
+  double learning_rate() const;
   /// Optimiser moments and the step count, as tensors that a checkpoint stores and restores in place.
   NamedTensors state() const;
   void set_steps_done(std::int64_t steps);

@@ -1,5 +1,6 @@
 #include "experiments/commands/train.h"
 
+#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -11,6 +12,26 @@
 #include "runtime/core/json.h"
 
 namespace bitpilot {
+
+namespace {
+
+/// A wrong value in the file is bad data, a wrong --set is wrong usage.
+Recipe read_recipe(const std::string& config, const std::vector<std::string>& settings) {
+  const nlohmann::json file = parse_json(read_file(config), config);
+  nlohmann::json json = file;
+  for (const std::string& setting : settings) apply_setting(&json, setting);
+  try {
+    return recipe_from_json(json, settings.empty() ? config : "--set, " + config);
+  } catch (const Error& error) {
+    if (settings.empty()) throw;
+    recipe_from_json(file, config);  // throws if the file is the one at fault
+    Error usage = error;
+    usage.code = ExitCode::kUsage;
+    throw usage;
+  }
+}
+
+}  // namespace
 
 int run_train(const std::vector<std::string>& args) {
   std::string config, data, out, device = "cpu", float_from, cost = "bops";
@@ -34,11 +55,12 @@ int run_train(const std::vector<std::string>& args) {
     throw Error(ExitCode::kMachine, "this build trains on the CPU only, not on \"" + device + "\"", "--device", "give --device cpu");
   if (cost != "bops") throw Error(ExitCode::kUsage, "--cost takes bops", "bitpilot train", "see `bitpilot train --help`");
 
-  nlohmann::json json = parse_json(read_file(config), config);
-  for (const std::string& setting : settings) apply_setting(&json, setting);
-  if (options.given("seed")) json["seed"] = seed;
+  const auto has_float = [](const std::string& run) { return std::filesystem::exists(run + "/float.safetensors"); };
+  if (!float_from.empty() && !has_float(float_from) && !has_float(out))
+    throw Error(ExitCode::kData, "no float.safetensors in this folder", "--float-from " + float_from, "name the folder of another run");
   TrainRequest request;
-  request.recipe = recipe_from_json(json, config);
+  request.recipe = read_recipe(config, settings);
+  if (options.given("seed")) request.recipe.seed = static_cast<std::uint64_t>(seed);
   request.data = data.empty() ? request.recipe.data : data;
   if (request.data.empty())
     throw Error(ExitCode::kUsage, "neither --data nor the recipe names a data set", "bitpilot train", "give --data FOLDER or --data fashion-mnist");

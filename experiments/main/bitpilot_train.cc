@@ -2,9 +2,7 @@
 #include <malloc.h>
 #include <torch/torch.h>
 
-#include <cstdio>
 #include <cstdlib>
-#include <exception>
 #include <string>
 #include <vector>
 
@@ -12,6 +10,7 @@
 #include "experiments/commands/export.h"
 #include "experiments/commands/search.h"
 #include "experiments/commands/train.h"
+#include "runtime/commands/program.h"
 #include "runtime/core/error.h"
 
 namespace {
@@ -36,19 +35,12 @@ void settle_machine() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  using bitpilot::Error;
-  using bitpilot::ExitCode;
   const std::vector<std::string> args(argv + 1, argv + argc);
   settle_machine();
-  try {
+  return bitpilot::run_program("bitpilot-train", [&]() -> int {
     for (const TrainCommand& command : kCommands)
       if (!args.empty() && args[0] == command.name) return command.run({args.begin() + 1, args.end()});
-    throw Error(ExitCode::kUsage, "this program is a part of bitpilot", "bitpilot-train", "call `bitpilot train`, see `bitpilot --help`");
-  } catch (const Error& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return static_cast<int>(error.code);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n  where: bitpilot-train\n  fix:   this is a bug of bitpilot: please report it\n", error.what());
-    return static_cast<int>(ExitCode::kBug);
-  }
+    throw bitpilot::Error(bitpilot::ExitCode::kUsage, "this program is a part of bitpilot", "bitpilot-train",
+                          "call `bitpilot train`, see `bitpilot --help`");
+  });
 }

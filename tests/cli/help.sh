@@ -13,6 +13,9 @@ for command in $commands; do
   expect 0 "$command --help" "$bitpilot" "$command" --help
   [ -s "$folder/err" ] && fail "$command --help writes to standard error"
   grep -q -- '--' "$folder/out" || fail "$command --help lists no flag"
+  "$bitpilot" "$command" --help >/dev/full 2>"$folder/err"
+  equal $? 4 "exit code of $command --help on a full disk"
+  well_formed_error "$command --help on a full disk"
 done
 for flag in --model --source --decisions --append --budget --lambda --bits --max-frames --threads --roi --tile --reconnect-attempts --quiet --config; do
   "$bitpilot" run --help | grep -q -- "^  $flag" || fail "run --help does not list $flag"

@@ -44,6 +44,15 @@ for signal in INT TERM; do
   equal "$(echo "$last" | sed 's/.*"processed":\([0-9]*\).*/\1/')" $judged "processed after SIG$signal"
 done
 
+# An evaluation that is stopped ends at once and leaves no record.
+(exec env --default-signal=INT "$bitpilot" eval --quiet --model "$folder/model.safetensors" --data fashion-mnist --mixture seen --json "$folder/e.json") >"$folder/out" 2>&1 &
+pid=$!
+sleep 0.4
+kill -INT $pid
+wait $pid
+equal $? 130 "exit code of an interrupted evaluation"
+equal "$(ls "$folder" | grep -c '^e.json')" 0 "records of an interrupted evaluation"
+
 # A decoder that is killed is started again and nothing is lost.
 (run --source "$folder/many" --decisions "$folder/m.jsonl") 2>"$folder/err" &
 pid=$!

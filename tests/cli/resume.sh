@@ -30,6 +30,15 @@ for file in float.safetensors model.safetensors metrics.jsonl recipe.json summar
 done
 diff -r "$work/whole/checkpoints" "$work/cut/checkpoints" || fail "checkpoints differ after kills"
 
+# The last two checkpoints and the best one; TensorBoard's events once an epoch, none twice (only their times differ).
+names=$(ls "$work/whole/checkpoints" | sed 's/step-[0-9]*/step/' | tr '\n' ' ')
+[ "$names" = "best.safetensors step.safetensors step.safetensors " ] || fail "checkpoints: $names"
+events=events.out.tfevents.run
+[ "$(stat -c %s "$work/whole/$events")" = "$(stat -c %s "$work/cut/$events")" ] || fail "events are lost or written twice after kills"
+tags() { strings -n 8 "$1" | grep -o 'float/loss/[a-z0-9]*\|supernet/loss/[a-z0-9]*\|[a-z]*/learning_rate' | sort | uniq -c | awk '{print $2 "x" $1}' | tr '\n' ' '; }
+[ "$(tags "$work/whole/$events")" = "float/learning_ratex2 float/loss/floatx2 supernet/learning_ratex2 supernet/loss/full8x2 supernet/loss/half8x2 supernet/loss/u4x2 " ] ||
+  fail "events: $(tags "$work/whole/$events")"
+
 # One thread gives the same bytes as two.
 "$train" train --config "$recipe" --out "$work/one" --threads 1 --quiet >"$work/one.log" 2>&1 || { cat "$work/one.log"; fail "the training on one thread"; }
 cmp "$work/whole/model.safetensors" "$work/one/model.safetensors" || fail "threads change the model"
@@ -59,6 +68,12 @@ check() {  # check CODE WORD ARGS…
   local code=$?
   [ "$code" -eq "$1" ] && grep -q -- "$2" "$work/err" || fail "train ${*:3}: exit $code, want $1 with \"$2\": $(cat "$work/err")"
 }
+check 2 'supernet.epochs' --config "$recipe" --out "$work/x" --set supernet.epochs=many
+check 2 'outside 0..1000' --config "$recipe" --out "$work/x" --set supernet.epochs=-1
+check 3 'no float.safetensors' --config "$recipe" --out "$work/x" --float-from "$work/none"
+[ -e "$work/x" ] && fail "a refused training left its folder"
+"$train" train --help >/dev/full 2>"$work/err"
+[ $? -eq 4 ] && grep -q 'cannot write the results' "$work/err" || fail "a full standard output must end with 4"
 check 2 'supernet.epochs' --config "$recipe" --out "$work/x" --set supernet.epoch=1
 check 2 'data' --config "$recipe" --out "$work/x" --dta y
 printf '{"paths": [{"name": "a"}], "epocs": 3}' >"$work/bad.json"
