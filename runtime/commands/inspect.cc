@@ -1,5 +1,6 @@
 #include "runtime/commands/inspect.h"
 
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -137,8 +138,15 @@ void print_model(const ModelData& model) {
                 model.default_lambda, model.statistics.size());
   }
   if (!model.budget.empty()) {
-    std::printf("budget    lambda -> mean relative cost on validation\n");
-    for (const BudgetPoint& point : model.budget) std::printf("  %-12g %.4f\n", point.lambda, point.relative);
+    std::printf("budget    lambda -> mean relative cost on validation (an excerpt of %zu rows; --json holds all)\n", model.budget.size());
+    double shown = 0;
+    for (std::size_t i = 0; i < model.budget.size(); ++i) {
+      const BudgetPoint& point = model.budget[i];
+      const bool last = i + 1 == model.budget.size();
+      if (shown > 0 && !last && std::abs(point.relative / shown - 1) < 0.1) continue;
+      std::printf("  %-12g %.4f\n", point.lambda, point.relative);
+      shown = point.relative;
+    }
   }
   std::printf("provenance %s\n", model.provenance.empty() ? "none" : parsed(model.provenance).dump(2).c_str());
 }

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "quant/backbones.h"
+#include "runtime/core/backbones.h"
 #include "runtime/core/random.h"
 
 using namespace bitpilot;

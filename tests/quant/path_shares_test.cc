@@ -1,7 +1,7 @@
 #include <doctest/doctest.h>
 
-#include "quant/backbones.h"
 #include "quant/training_loop.h"
+#include "runtime/core/backbones.h"
 #include "runtime/core/error.h"
 
 using namespace bitpilot;
