@@ -201,6 +201,10 @@ void apply_setting(json* recipe, const std::string& setting) {
     throw Error(ExitCode::kUsage, "a recipe has no field \"" + setting.substr(0, equals) + "\"", "--set " + setting,
                 nearest.empty() ? "see the fields in experiments/recipe.h" : "did you mean \"" + nearest + "\"?");
   }
+  if (path.starts_with("/supernet/") && recipe->contains("supernet") && (*recipe)["supernet"].is_array() && path.size() > 10 &&
+      !std::isdigit(static_cast<unsigned char>(path[10])))
+    throw Error(ExitCode::kUsage, "this recipe trains its supernet in stages", "--set " + setting,
+                "name the stage, the first one is supernet.0" + setting.substr(8, equals - 8));
   try {
     (*recipe)[pointer] = value;
   } catch (const json::exception& e) {

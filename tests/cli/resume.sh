@@ -35,8 +35,8 @@ names=$(ls "$work/whole/checkpoints" | sed 's/step-[0-9]*/step/' | tr '\n' ' ')
 [ "$names" = "best.safetensors step.safetensors step.safetensors " ] || fail "checkpoints: $names"
 events=events.out.tfevents.run
 [ "$(stat -c %s "$work/whole/$events")" = "$(stat -c %s "$work/cut/$events")" ] || fail "events are lost or written twice after kills"
-tags() { strings -n 8 "$1" | grep -o 'float/loss/[a-z0-9]*\|supernet/loss/[a-z0-9]*\|[a-z]*/learning_rate' | sort | uniq -c | awk '{print $2 "x" $1}' | tr '\n' ' '; }
-[ "$(tags "$work/whole/$events")" = "float/learning_ratex2 float/loss/floatx2 supernet/learning_ratex2 supernet/loss/full8x2 supernet/loss/half8x2 supernet/loss/u4x2 " ] ||
+tags() { strings -n 8 "$1" | grep -o 'float/loss/[a-z0-9]*\|supernet2*/loss/[a-z0-9]*\|[a-z0-9]*/learning_rate' | LC_ALL=C sort | uniq -c | awk '{print $2 "x" $1}' | tr '\n' ' '; }
+[ "$(tags "$work/whole/$events")" = "float/learning_ratex2 float/loss/floatx2 supernet/learning_ratex1 supernet/loss/u4x1 supernet2/learning_ratex1 supernet2/loss/full8x1 supernet2/loss/half8x1 " ] ||
   fail "events: $(tags "$work/whole/$events")"
 
 # One thread gives the same bytes as two.
@@ -68,8 +68,9 @@ check() {  # check CODE WORD ARGS…
   local code=$?
   [ "$code" -eq "$1" ] && grep -q -- "$2" "$work/err" || fail "train ${*:3}: exit $code, want $1 with \"$2\": $(cat "$work/err")"
 }
-check 2 'supernet.epochs' --config "$recipe" --out "$work/x" --set supernet.epochs=many
-check 2 'outside 0..1000' --config "$recipe" --out "$work/x" --set supernet.epochs=-1
+check 2 'epochs' --config "$recipe" --out "$work/x" --set supernet.0.epochs=many
+check 2 'outside 0..1000' --config "$recipe" --out "$work/x" --set supernet.0.epochs=-1
+check 2 'in stages' --config "$recipe" --out "$work/x" --set supernet.epochs=3
 check 3 'no float.safetensors' --config "$recipe" --out "$work/x" --float-from "$work/none"
 [ -e "$work/x" ] && fail "a refused training left its folder"
 "$train" train --help >/dev/full 2>"$work/err"
