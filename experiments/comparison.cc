@@ -1,7 +1,6 @@
 #include "experiments/comparison.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "policy/hybrid_learner.h"
 #include "policy/paired_bootstrap.h"
@@ -15,10 +14,6 @@ namespace {
 
 using nlohmann::json;
 using Correct = std::vector<std::uint8_t>;
-
-double mean_of(const Correct& correct) {
-  return std::accumulate(correct.begin(), correct.end(), 0.0) / std::max<double>(1.0, static_cast<double>(correct.size()));
-}
 
 /// Fixed configurations with their hull.
 struct Statics {
@@ -56,7 +51,7 @@ class Comparison {
         if (rival.config != anchor.config || rival.bops != bops_.cost(anchor.config)) continue;
         json& entry = result[anchor.name];
         for (std::size_t s = 0; s < model_.sets.size(); ++s)
-          entry[model_.sets[s]] = {{"shared", mean_of(right_[s][k])}, {"alone", mean_of(rival.correct[s])},
+          entry[model_.sets[s]] = {{"shared", share_right(right_[s][k])}, {"alone", share_right(rival.correct[s])},
                                    {"difference", interval(s, right_[s][k], {rival.correct[s].begin(), rival.correct[s].end()})}};
         entry["alone"] = rival.name;
       }
@@ -68,17 +63,19 @@ class Comparison {
     if (request_.bops.empty() || !PolicyHead::has_policy(*model_.data)) return json::array();
     const double policy_cost = policy_relative_cost(*model_.data);
     const PolicySweep validation(*model_.data, *model_.validation, policy_cost);
+    std::vector<PolicySweep> sweeps;
+    for (const OutcomeTable* table : model_.tables) sweeps.emplace_back(*model_.data, *table, policy_cost);
     json rows = json::array();
     for (const double wanted : request_.bops) {
       const double lambda = lambda_at_cost(validation, wanted / bops_.reference());
       json row{{"wanted_bops", wanted}, {"lambda", lambda}, {"validation_bops", validation.at(lambda).relative * bops_.reference()}};
       for (std::size_t s = 0; s < model_.sets.size(); ++s) {
-        const PolicySweep sweep(*model_.data, *model_.tables[s], policy_cost);
+        const PolicySweep& sweep = sweeps[s];
         const std::vector<PolicyChoice> choices = sweep.choose(lambda);
         Correct ours(choices.size());
         for (std::size_t i = 0; i < choices.size(); ++i) ours[i] = sweep.correct(i, choices[i].last());
         const double spent = sweep.judge(choices, lambda).relative * bops_.reference();
-        row[model_.sets[s]] = {{"bops", spent}, {"accuracy", mean_of(ours)}, {"own_hull", against(s, ours, spent, statics(s, true, nullptr))},
+        row[model_.sets[s]] = {{"bops", spent}, {"accuracy", share_right(ours)}, {"own_hull", against(s, ours, spent, statics(s, true, nullptr))},
                                {"hull", against(s, ours, spent, statics(s, true, &rivals_))},
                                {"rivals", against(s, ours, spent, statics(s, false, &rivals_))}};
       }
@@ -92,13 +89,15 @@ class Comparison {
     for (const ComparisonRequest::Pair& pair : request_.pairs) {
       const int first = anchor_named(pair.first), second = anchor_named(pair.second);
       const CascadeCurve validation(*model_.validation, temperatures_, costs_, first, second);
+      std::vector<CascadeCurve> curves;
+      for (const OutcomeTable* table : model_.tables) curves.emplace_back(*table, temperatures_, costs_, first, second);
       std::vector<Rival> alike;
       for (const Rival& rival : rivals_)
         if (same_bits(rival.config, model_.data->anchors[static_cast<std::size_t>(second)].config)) alike.push_back(rival);
       for (const double wanted : pair.bops) {
         const double threshold = validation.at_cost(wanted / bops_.reference()).threshold;
         json row{{"first", pair.first}, {"second", pair.second}, {"wanted_bops", wanted}};
-        for (std::size_t s = 0; s < model_.sets.size(); ++s) row[model_.sets[s]] = cascade(s, first, second, threshold, alike);
+        for (std::size_t s = 0; s < model_.sets.size(); ++s) row[model_.sets[s]] = cascade(s, curves[s], threshold, alike);
         rows.push_back(std::move(row));
       }
     }
@@ -106,17 +105,16 @@ class Comparison {
   }
 
  private:
-  json cascade(std::size_t s, int first, int second, double threshold, const std::vector<Rival>& alike) const {
-    const CascadeCurve curve(*model_.tables[s], temperatures_, costs_, first, second);
+  json cascade(std::size_t s, const CascadeCurve& curve, double threshold, const std::vector<Rival>& alike) const {
     const Cascade at = curve.at_threshold(threshold);
     const Correct ours = curve.correct_at(at.relative);
     const double spent = at.relative * bops_.reference();
-    const auto k1 = static_cast<std::size_t>(first), k2 = static_cast<std::size_t>(second);
+    const auto k1 = static_cast<std::size_t>(curve.first()), k2 = static_cast<std::size_t>(curve.second());
     Statics two;
     for (const std::size_t k : {k1, k2}) two.add(model_.data->anchors[k].name, costs_.first[k] * bops_.reference(), right_[s][k]);
     const Correct& last = right_[s][k2];
     json entry{{"bops", spent}, {"of_second", spent / two.bops[1]}, {"threshold", threshold}, {"second_looks", (at.relative - costs_.first[k1]) / costs_.second[k2]},
-               {"accuracy", mean_of(ours)}, {"minus_second", interval(s, ours, {last.begin(), last.end()})},
+               {"accuracy", share_right(ours)}, {"minus_second", interval(s, ours, {last.begin(), last.end()})},
                {"own_mix", against(s, ours, spent, two)}};
     if (!alike.empty()) entry["rivals"] = against(s, ours, spent, statics(s, false, &alike));
     return entry;
@@ -134,20 +132,15 @@ class Comparison {
     if (statics.names.empty()) return nullptr;
     std::vector<HullPoint> points;
     for (std::size_t i = 0; i < statics.names.size(); ++i)
-      points.push_back({statics.names[i], statics.bops[i], mean_of(*statics.correct[i]), static_cast<int>(i)});
+      points.push_back({statics.names[i], statics.bops[i], share_right(*statics.correct[i]), static_cast<int>(i)});
     const HullMix mix = StaticHull(std::move(points)).at(spent);
-    const Correct &low = *statics.correct[static_cast<std::size_t>(mix.low.index)], &high = *statics.correct[static_cast<std::size_t>(mix.high.index)];
-    std::vector<double> expected(ours.size());
-    for (std::size_t i = 0; i < ours.size(); ++i) expected[i] = (1 - mix.share) * low[i] + mix.share * high[i];
     return {{"accuracy", mix.accuracy}, {"low", mix.low.name}, {"high", mix.high.name}, {"share", mix.share},
-            {"gain", interval(s, ours, expected)}};
+            {"gain", interval(s, ours, mix.right(*statics.correct[static_cast<std::size_t>(mix.low.index)],
+                                             *statics.correct[static_cast<std::size_t>(mix.high.index)]))}};
   }
 
   json interval(std::size_t s, const Correct& ours, const std::vector<double>& theirs) const {
-    std::vector<double> difference(ours.size());
-    for (std::size_t i = 0; i < ours.size(); ++i) difference[i] = ours[i] - theirs[i];
-    const Interval result = paired_bootstrap(difference, model_.tables[s]->index, request_.seed, request_.resamples);
-    return {{"mean", result.mean}, {"ci95", {result.low, result.high}}, {"standard_error", result.standard_error}};
+    return interval_json(paired_gain(ours, theirs, model_.tables[s]->index, request_.seed, request_.resamples));
   }
 
   int anchor_named(const std::string& name) const {

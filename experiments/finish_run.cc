@@ -21,8 +21,6 @@ using nlohmann::json;
 
 namespace {
 
-constexpr EvaluationSet kSets[] = {EvaluationSet::kSeen, EvaluationSet::kHeldOut, EvaluationSet::kClean};
-
 // Share, its 95 % interval (Wilson, 1927) and what it was measured on.
 json accuracy_json(std::size_t correct, std::size_t images) {
   const double n = static_cast<double>(images), p = static_cast<double>(correct) / n, z = 1.96;
@@ -40,22 +38,6 @@ std::size_t float_correct(QuantizedNetwork* network, const std::vector<Sample>& 
     correct += static_cast<std::size_t>((evaluate(network, 0, batch.src).argmax(1) == batch.labels).sum().item<std::int64_t>());
   }
   return correct;
-}
-
-/// Pictures of a split, each in several degraded draws.
-struct Draws {
-  std::size_t count = 0;
-  SampleAt at;
-};
-
-Draws draws_of(const FinishedTraining& training, const std::shared_ptr<const ImageSet>& whole, const char* purpose, int count) {
-  const Recipe& recipe = training.request.recipe;
-  const auto set = first_images(whole, static_cast<std::size_t>(recipe.evaluation_images));
-  LoaderOptions options;
-  options.seed = recipe.seed;
-  options.purpose = purpose;
-  options.shuffle = options.augment = false;
-  return {set->size() * static_cast<std::size_t>(count), mixed_samples(set, standard_mixture(), training.model, options)};
 }
 
 /// Per-layer offsets on top of a fitted two-look policy; they stay only if they gain on validation.
@@ -83,7 +65,7 @@ json set_prices_of(FinishedTraining* training) {
   const Recipe& recipe = training->request.recipe;
   const auto model = std::make_shared<const Model>(training->model);
   const auto table_of = [&](const std::shared_ptr<const ImageSet>& split, const char* purpose) {
-    const Draws draws = draws_of(*training, split, purpose, recipe.policy.price_draws);
+    const Draws draws = draws_of(recipe, training->model, split, purpose, recipe.policy.price_draws);
     return roll_out(model, draws.count, draws.at, training->request.threads);
   };
   const OutcomeTable validation = table_of(training->splits.validation, "prices/validation"),
@@ -101,8 +83,8 @@ OutcomeTable learn_policy(FinishedTraining* training) {
   const Recipe& recipe = training->request.recipe;
   const int threads = training->request.threads;
   const auto calibrated = std::make_shared<const Model>(training->model);
-  const Draws train = draws_of(*training, training->splits.policy, "policy", recipe.policy.draws),
-              check = draws_of(*training, training->splits.validation, "validation", recipe.policy.draws);
+  const Draws train = draws_of(recipe, training->model, training->splits.policy, "policy", recipe.policy.draws),
+              check = draws_of(recipe, training->model, training->splits.validation, "validation", recipe.policy.draws);
   const OutcomeTable policy_split = roll_out(calibrated, train.count, train.at, threads);
   OutcomeTable validation = roll_out(calibrated, check.count, check.at, threads);
   PolicyOptions options;
@@ -115,6 +97,7 @@ OutcomeTable learn_policy(FinishedTraining* training) {
   write_file_atomically(training->request.out + "/policy.json", log.dump(2) + "\n");
   return validation;
 }
+
 /// Accuracy of the float network and of every anchor on the evaluation sets, and the evidence for the policy.
 json evaluate_run(const FinishedTraining& training, const std::shared_ptr<const Model>& model, const OutcomeTable& validation) {
   const Recipe& recipe = training.request.recipe;
@@ -124,7 +107,7 @@ json evaluate_run(const FinishedTraining& training, const std::shared_ptr<const 
   json result{{"float", json::object()}, {"anchors", json::object()}};
   result["float"]["bops"] = float_bops(data.network);
   std::vector<OutcomeTable> tables;
-  for (const EvaluationSet which : kSets) {
+  for (const EvaluationSet which : kEvaluationSets) {
     const char* name = evaluation_set_name(which);
     const std::vector<Sample> samples =
         evaluation_samples(*set, which, standard_mixture(), data.network.input_shape(), data.preprocessing.stretch);
@@ -142,7 +125,7 @@ json evaluate_run(const FinishedTraining& training, const std::shared_ptr<const 
   }
   if (PolicyHead::has_policy(data)) {
     std::vector<ReportSet> sets;
-    for (std::size_t s = 0; s < tables.size(); ++s) sets.push_back({evaluation_set_name(kSets[s]), &tables[s], {}});
+    for (std::size_t s = 0; s < tables.size(); ++s) sets.push_back({evaluation_set_name(kEvaluationSets[s]), &tables[s], {}});
     result["policy"] = policy_report(data, validation, sets);
   }
   return result;

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "runtime/adaptive.h"
+#include "runtime/samples.h"
 
 namespace bitpilot {
 namespace {
@@ -42,7 +43,7 @@ std::vector<double> look_times(const std::vector<TimedRule>& rules, const std::v
   pictures = std::min(pictures, samples.size());
   std::vector<Runner> runners;
   for (const TimedRule& rule : rules) runners.emplace_back(rule);
-  std::vector<std::vector<double>> passes(rules.size());
+  std::vector<Samples> passes(rules.size());
   for (int pass = -1; pass < repeats; ++pass) {  // the first pass warms up
     std::vector<double> total(rules.size(), 0.0);
     for (std::size_t at = 0; at < pictures; at += kTurn) {
@@ -53,13 +54,10 @@ std::vector<double> look_times(const std::vector<TimedRule>& rules, const std::v
         total[r] += std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
       }
     }
-    for (std::size_t r = 0; pass >= 0 && r < rules.size(); ++r) passes[r].push_back(total[r] / static_cast<double>(pictures));
+    for (std::size_t r = 0; pass >= 0 && r < rules.size(); ++r) passes[r].add(total[r] / static_cast<double>(pictures));
   }
   std::vector<double> medians;
-  for (std::vector<double>& values : passes) {
-    std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-    medians.push_back(values[values.size() / 2]);
-  }
+  for (Samples& pass : passes) medians.push_back(pass.median());
   return medians;
 }
 

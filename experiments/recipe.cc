@@ -171,11 +171,30 @@ json recipe_to_json(const Recipe& recipe) {
                       {"offset_steps", recipe.policy.offset_steps}, {"offset_pictures", recipe.policy.offset_pictures}}}};
 }
 
-// "/supernet/1/epochs", "/supernet/paths": fields that not every recipe has.
-static bool names_stage(const std::string& path) {
-  constexpr std::string_view kPrefix = "/supernet/";
-  return path == "/supernet" || path == "/supernet/paths" || (path.starts_with(kPrefix) && path.size() > kPrefix.size() && std::isdigit(static_cast<unsigned char>(path[kPrefix.size()])));
+Recipe read_run_recipe(const std::string& run) {
+  const std::string path = run + "/recipe.json";
+  const json identity = parse_json(read_file(path), path);
+  if (!identity.is_object() || !identity.contains("recipe"))
+    throw Error(ExitCode::kData, "this is no run", path, "give a folder that `bitpilot train` wrote");
+  return recipe_from_json(identity["recipe"], path);
 }
+
+namespace {
+
+constexpr std::string_view kStagePrefix = "/supernet/";
+
+// "/supernet/1/epochs": a field of one stage among several.
+bool of_numbered_stage(const std::string& path) {
+  return path.starts_with(kStagePrefix) && path.size() > kStagePrefix.size() &&
+         std::isdigit(static_cast<unsigned char>(path[kStagePrefix.size()]));
+}
+
+// Fields that not every recipe has.
+bool is_optional(const std::string& path) {
+  return path.starts_with("/paths/") || path == "/supernet" || path == "/supernet/paths" || of_numbered_stage(path);
+}
+
+}  // namespace
 
 void apply_setting(json* recipe, const std::string& setting) {
   const std::size_t equals = setting.find('=');
@@ -189,7 +208,7 @@ void apply_setting(json* recipe, const std::string& setting) {
   if (value.is_discarded()) value = text;
   const json known = recipe_to_json(Recipe{});
   const json::json_pointer pointer(path);
-  if (!known.contains(pointer) && !path.starts_with("/paths/") && !names_stage(path)) {
+  if (!known.contains(pointer) && !is_optional(path)) {
     std::vector<std::string> names;
     const json flat = known.flatten();
     for (const auto& [key, unused] : flat.items()) {
@@ -201,10 +220,10 @@ void apply_setting(json* recipe, const std::string& setting) {
     throw Error(ExitCode::kUsage, "a recipe has no field \"" + setting.substr(0, equals) + "\"", "--set " + setting,
                 nearest.empty() ? "see the fields in experiments/recipe.h" : "did you mean \"" + nearest + "\"?");
   }
-  if (path.starts_with("/supernet/") && recipe->contains("supernet") && (*recipe)["supernet"].is_array() && path.size() > 10 &&
-      !std::isdigit(static_cast<unsigned char>(path[10])))
+  const bool staged = recipe->contains("supernet") && (*recipe)["supernet"].is_array();
+  if (staged && path.starts_with(kStagePrefix) && !of_numbered_stage(path))
     throw Error(ExitCode::kUsage, "this recipe trains its supernet in stages", "--set " + setting,
-                "name the stage, the first one is supernet.0" + setting.substr(8, equals - 8));
+                "name the stage, the first one is supernet.0." + setting.substr(kStagePrefix.size() - 1, equals - (kStagePrefix.size() - 1)));
   try {
     (*recipe)[pointer] = value;
   } catch (const json::exception& e) {

@@ -68,6 +68,8 @@ struct Recipe {
 /// Throws Error(kData) on unknown keys, wrong types, values out of range.
 Recipe recipe_from_json(const nlohmann::json& json, const std::string& where);
 nlohmann::json recipe_to_json(const Recipe& recipe);
+/// The resolved recipe of a run folder (its recipe.json).  Throws Error(kData) if there is none.
+Recipe read_run_recipe(const std::string& run);
 /// Applies "a.b=c" (c as JSON, or text).  Throws Error(kUsage).
 void apply_setting(nlohmann::json* recipe, const std::string& setting);
 

@@ -52,4 +52,13 @@ std::vector<Sample> evaluation_samples(const ImageSet& set, EvaluationSet which,
   return samples;
 }
 
+Draws draws_of(const Recipe& recipe, const ModelData& model, const std::shared_ptr<const ImageSet>& split, const char* purpose, int draws) {
+  const auto set = first_images(split, static_cast<std::size_t>(recipe.evaluation_images));
+  LoaderOptions options;
+  options.seed = recipe.seed;
+  options.purpose = purpose;
+  options.shuffle = options.augment = false;
+  return {set->size() * static_cast<std::size_t>(draws), mixed_samples(set, standard_mixture(), model, options)};
+}
+
 }  // namespace bitpilot

@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "data/batch_loader.h"
+#include "env/outcomes.h"
+#include "experiments/recipe.h"
 #include "quant/training_loop.h"
 
 namespace bitpilot {
@@ -16,9 +18,18 @@ TrainingBatch to_batch(const std::vector<Sample>& samples, const Shape& input);
 
 /// Which pictures an evaluation is made on.  All draws are keyed by the fixed evaluation seed, so every model meets the same pictures.
 enum class EvaluationSet { kSeen, kHeldOut, kClean };
+inline constexpr EvaluationSet kEvaluationSets[] = {EvaluationSet::kSeen, EvaluationSet::kHeldOut, EvaluationSet::kClean};
 const char* evaluation_set_name(EvaluationSet set);
 /// Loader options of an evaluation set: no shuffling, no augmentation, seed 1, purpose "evaluation".
 LoaderOptions evaluation_options(EvaluationSet set);
 std::vector<Sample> evaluation_samples(const ImageSet& set, EvaluationSet which, const Mixture& mixture, const Shape& input, bool stretch);
+
+/// Pictures of a split, each in several degraded draws of the standard mixture.
+struct Draws {
+  std::size_t count = 0;
+  SampleAt at;
+};
+/// `draws` draws of the first pictures of a split (the recipe says how many), keyed by the recipe's seed and `purpose`.
+Draws draws_of(const Recipe& recipe, const ModelData& model, const std::shared_ptr<const ImageSet>& split, const char* purpose, int draws);
 
 }  // namespace bitpilot

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "runtime/core/random.h"
 
@@ -48,6 +50,21 @@ Interval paired_bootstrap(const std::vector<double>& differences, const std::vec
   interval.standard_error =
       std::sqrt(std::max(0.0, mean_square / resamples - (mean_sum / resamples) * (mean_sum / resamples)));
   return interval;
+}
+
+Interval paired_gain(const std::vector<std::uint8_t>& ours, const std::vector<double>& theirs,
+                     const std::vector<std::uint32_t>& group, std::uint64_t seed, int resamples) {
+  std::vector<double> difference(ours.size());
+  for (std::size_t i = 0; i < ours.size(); ++i) difference[i] = ours[i] - theirs[i];
+  return paired_bootstrap(difference, group, seed, resamples);
+}
+
+nlohmann::json interval_json(const Interval& interval) {
+  return {{"mean", interval.mean}, {"ci95", {interval.low, interval.high}}, {"standard_error", interval.standard_error}};
+}
+
+double share_right(const std::vector<std::uint8_t>& correct) {
+  return std::accumulate(correct.begin(), correct.end(), 0.0) / std::max<double>(1.0, static_cast<double>(correct.size()));
 }
 
 }  // namespace bitpilot

@@ -24,16 +24,6 @@ std::vector<float> temperatures_of(const ModelData& model) {
   return values;
 }
 
-double mean_of(const Correct& correct) {
-  return std::accumulate(correct.begin(), correct.end(), 0.0) /
-         std::max<double>(1.0, static_cast<double>(correct.size()));
-}
-
-json interval_json(const Interval& interval) {
-  return {
-      {"mean", interval.mean}, {"ci95", {interval.low, interval.high}}, {"standard_error", interval.standard_error}};
-}
-
 /// One set with everything that its rows are compared with.
 class Judge {
  public:
@@ -62,7 +52,7 @@ class Judge {
   StaticHull hull(bool with_rivals) const {
     std::vector<HullPoint> points;
     for (std::size_t s = 0; s < (with_rivals ? statics_.size() : own_); ++s)
-      points.push_back({statics_[s].name, statics_[s].relative, mean_of(statics_[s].correct), static_cast<int>(s)});
+      points.push_back({statics_[s].name, statics_[s].relative, share_right(statics_[s].correct), static_cast<int>(s)});
     return StaticHull(std::move(points));
   }
 
@@ -86,22 +76,18 @@ class Judge {
 
  private:
   Interval compare(const Correct& ours, const std::vector<double>& theirs) const {
-    std::vector<double> difference(ours.size());
-    for (std::size_t i = 0; i < ours.size(); ++i) difference[i] = ours[i] - theirs[i];
-    return paired_bootstrap(difference, set_.table->index, options_.seed, options_.resamples);
+    return paired_gain(ours, theirs, set_.table->index, options_.seed, options_.resamples);
   }
 
   void add_hull(json& entry, const char* key, const Correct& correct, const StaticHull& hull, double relative) const {
     const HullMix mix = hull.at(relative);
     const Correct &low = statics_[static_cast<std::size_t>(mix.low.index)].correct,
                   &high = statics_[static_cast<std::size_t>(mix.high.index)].correct;
-    std::vector<double> expected(correct.size());
-    for (std::size_t i = 0; i < correct.size(); ++i) expected[i] = (1 - mix.share) * low[i] + mix.share * high[i];
     entry[key] = {{"accuracy", mix.accuracy},
                   {"low", mix.low.name},
                   {"high", mix.high.name},
                   {"share", mix.share},
-                  {"gain", interval_json(compare(correct, expected))}};
+                  {"gain", interval_json(compare(correct, mix.right(low, high)))}};
   }
 
   void add_cascade(json& entry, const Correct& correct, double relative, double validation_cost) const {
@@ -121,14 +107,14 @@ class Judge {
     int best = -1;
     for (std::size_t s = 0; s < own_; ++s) {
       if (statics_[s].relative <= relative &&
-          (best < 0 || mean_of(statics_[s].correct) > mean_of(statics_[static_cast<std::size_t>(best)].correct)))
+          (best < 0 || share_right(statics_[s].correct) > share_right(statics_[static_cast<std::size_t>(best)].correct)))
         best = static_cast<int>(s);
     }
     if (best < 0) return;
     const StaticRival& rival = statics_[static_cast<std::size_t>(best)];
     entry["best_single"] = {{"name", rival.name},
                             {"relative", rival.relative},
-                            {"accuracy", mean_of(rival.correct)},
+                            {"accuracy", share_right(rival.correct)},
                             {"gain", interval_json(compare(correct, {rival.correct.begin(), rival.correct.end()}))}};
   }
 

@@ -7,6 +7,12 @@
 
 namespace bitpilot {
 
+std::vector<double> HullMix::right(const std::vector<std::uint8_t>& of_low, const std::vector<std::uint8_t>& of_high) const {
+  std::vector<double> expected(of_low.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) expected[i] = (1 - share) * of_low[i] + share * of_high[i];
+  return expected;
+}
+
 StaticHull::StaticHull(std::vector<HullPoint> points) {
   if (points.empty()) throw Error(ExitCode::kBug, "a hull needs at least one point", "StaticHull", "report this");
   std::stable_sort(points.begin(), points.end(), [](const HullPoint& a, const HullPoint& b) {

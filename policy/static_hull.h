@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@ struct HullMix {
   HullPoint low, high;
   double share = 0;
   double accuracy = 0;
+  /// Probability that the mix is right on each picture, [N], from what its two points were right on.
+  std::vector<double> right(const std::vector<std::uint8_t>& of_low, const std::vector<std::uint8_t>& of_high) const;
 };
 
 /// The upper hull: every cost-accuracy pair that one point or a random mix of two reaches, accuracy not falling with

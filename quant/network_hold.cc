@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "quant/quantized_network.h"
 #include "runtime/core/error.h"

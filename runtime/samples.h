@@ -5,27 +5,27 @@
 
 namespace bitpilot {
 
-/// Durations of one thing, measured now and then between others: on a shared machine only the middle of many short
+/// Durations of one thing in any unit, measured now and then between others: on a shared machine only the middle of many short
 /// turns says anything.
 class Samples {
  public:
-  void add(double seconds) {
-    seconds_.push_back(seconds);
+  void add(double duration) {
+    durations_.push_back(duration);
     sorted_ = false;
   }
-  bool empty() const { return seconds_.empty(); }
-  std::size_t size() const { return seconds_.size(); }
+  bool empty() const { return durations_.empty(); }
+  std::size_t size() const { return durations_.size(); }
   /// The sample below which a share `q` of all lies; 0 without samples.
   double quantile(double q) {
-    if (seconds_.empty()) return 0;
-    if (!sorted_) std::sort(seconds_.begin(), seconds_.end());
+    if (durations_.empty()) return 0;
+    if (!sorted_) std::sort(durations_.begin(), durations_.end());
     sorted_ = true;
-    return seconds_[std::min(seconds_.size() - 1, static_cast<std::size_t>(q * static_cast<double>(seconds_.size())))];
+    return durations_[std::min(durations_.size() - 1, static_cast<std::size_t>(q * static_cast<double>(durations_.size())))];
   }
   double median() { return quantile(0.5); }
 
  private:
-  std::vector<double> seconds_;
+  std::vector<double> durations_;
   bool sorted_ = false;
 };
 

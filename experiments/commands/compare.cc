@@ -12,24 +12,14 @@
 #include "runtime/commands/options.h"
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
-#include "runtime/core/json.h"
-#include "runtime/fixed_math.h"
+#include "runtime/look_confidence.h"
 
 namespace bitpilot {
 namespace {
 
 using nlohmann::json;
 
-constexpr EvaluationSet kSets[] = {EvaluationSet::kSeen, EvaluationSet::kHeldOut, EvaluationSet::kClean};
-
 std::shared_ptr<const Model> model_of(const std::string& run) { return Model::load(run + "/model.safetensors"); }
-
-Recipe recipe_of(const std::string& run) {
-  const std::string path = run + "/recipe.json";
-  const json identity = parse_json(read_file(path), path);
-  if (!identity.is_object() || !identity.contains("recipe")) throw Error(ExitCode::kData, "this is no run", path, "give a folder that `bitpilot train` wrote");
-  return recipe_from_json(identity["recipe"], path);
-}
 
 OutcomeTable judged(const std::shared_ptr<const Model>& model, const std::vector<Sample>& samples, int threads) {
   return roll_out(model, samples.size(), [&](std::size_t i) { return samples[i]; }, threads);
@@ -55,13 +45,6 @@ ComparisonRequest::Pair pair_of(const std::string& text) {
   return pair;
 }
 
-/// Probability of the class that an anchor predicts.
-float confidence(const OutcomeTable& table, std::size_t sample, std::size_t anchor, float temperature) {
-  std::vector<float> probabilities;
-  fixed_math::softmax(table.scores_of(sample, anchor), temperature, probabilities);
-  return *std::max_element(probabilities.begin(), probabilities.end());
-}
-
 /// Adds measured milliseconds on the first set's pictures to every row; the rows of a rival are its fixed configuration.
 void add_times(json* result, const std::shared_ptr<const Model>& model, const std::vector<std::shared_ptr<const Model>>& alone,
                const std::vector<Sample>& samples, const OutcomeTable& table, const std::string& set) {
@@ -81,8 +64,9 @@ void add_times(json* result, const std::shared_ptr<const Model>& model, const st
   for (json& row : (*result)["cascades"]) {
     TimedRule rule{model, anchor_of(row["first"]), 0, anchor_of(row["second"]), std::vector<std::uint8_t>(table.size())};
     const double threshold = row[set]["threshold"];
+    const auto first = static_cast<std::size_t>(rule.anchor);
     for (std::size_t i = 0; i < table.size(); ++i)
-      rule.go[i] = confidence(table, i, static_cast<std::size_t>(rule.anchor), data.anchors[static_cast<std::size_t>(rule.anchor)].temperature) < threshold;
+      rule.go[i] = look_confidence(table.scores_of(i, first), data.anchors[first].temperature).top < threshold;
     add(std::move(rule), row);
   }
   std::size_t at = 0;
@@ -114,17 +98,13 @@ int run_compare(const std::vector<std::string>& args) {
     request.bops.push_back(std::strtod(text.c_str(), &end) * 1e6);
     if (*end != '\0' || !(request.bops.back() > 0)) throw Error(ExitCode::kUsage, "\"" + text + "\" is no cost", "--bops", "give mega bit operations, as 60");
   }
-  const Recipe recipe = recipe_of(run);
+  const Recipe recipe = read_run_recipe(run);
   const DataSplits splits = open_splits(recipe.data, decode_file);
   const auto model = model_of(run);
   const ModelData& data = model->data();
-  LoaderOptions loading;
-  loading.seed = recipe.seed;
-  loading.purpose = "validation";
-  loading.shuffle = loading.augment = false;
-  const OutcomeTable validation =
-      roll_out(model, splits.validation->size() * static_cast<std::size_t>(recipe.policy.draws),
-               mixed_samples(splits.validation, standard_mixture(), data, loading), static_cast<int>(threads));
+  const Draws draws = draws_of(recipe, data, splits.validation, "validation", recipe.policy.draws);
+  const OutcomeTable validation = roll_out(model, draws.count, draws.at, static_cast<int>(threads));
+  const auto test = first_images(splits.test, static_cast<std::size_t>(recipe.evaluation_images));
 
   std::vector<std::shared_ptr<const Model>> alone;
   std::vector<Rival> rivals;
@@ -134,16 +114,17 @@ int run_compare(const std::vector<std::string>& args) {
     if (other.network.input_shape() != data.network.input_shape() || other.labels != data.labels)
       throw Error(ExitCode::kData, "the rival sees other pictures or classes", folder, "compare runs on the same data set");
     const CostTable bops = bops_table(other.network, other.space);
+    const std::string name = read_run_recipe(folder).name;
     for (const Anchor& anchor : other.anchors)
-      rivals.push_back({recipe_of(folder).name + "/" + anchor.name + (other.network == data.network ? "" : " of " + other.network.name),
+      rivals.push_back({name + "/" + anchor.name + (other.network == data.network ? "" : " of " + other.network.name),
                         anchor.config, bops.cost(anchor.config), {}});
   }
   std::vector<OutcomeTable> tables;
   std::vector<Sample> timed;
   ComparedModel compared{&data, &validation, {}, {}};
-  for (const EvaluationSet which : kSets) {
+  for (const EvaluationSet which : kEvaluationSets) {
     std::vector<Sample> samples =
-        evaluation_samples(*splits.test, which, standard_mixture(), data.network.input_shape(), data.preprocessing.stretch);
+        evaluation_samples(*test, which, standard_mixture(), data.network.input_shape(), data.preprocessing.stretch);
     tables.push_back(judged(model, samples, static_cast<int>(threads)));
     compared.sets.push_back(evaluation_set_name(which));
     std::size_t at = 0;

@@ -5,12 +5,12 @@
 #include <nlohmann/json.hpp>
 
 #include "data/codecs/decode.h"
+#include "experiments/recipe.h"
 #include "experiments/training_data.h"
 #include "policy/greedy.h"
 #include "runtime/commands/options.h"
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
-#include "runtime/core/json.h"
 
 namespace bitpilot {
 namespace {
@@ -30,11 +30,7 @@ json point_json(const SearchPoint& point, const BitSpace& space) {
 
 /// The data set that a run was trained on, if its recipe names one.
 std::string data_of_run(const std::string& run) {
-  const std::string path = run + "/recipe.json";
-  if (!std::filesystem::exists(path)) return "";
-  const json identity = parse_json(read_file(path), path);
-  if (!identity.is_object() || !identity.contains("recipe") || !identity["recipe"].contains("data")) return "";
-  return identity["recipe"]["data"].get<std::string>();
+  return std::filesystem::exists(run + "/recipe.json") ? read_run_recipe(run).data : "";
 }
 
 }  // namespace
