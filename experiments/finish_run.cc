@@ -4,12 +4,9 @@
 #include <iostream>
 
 #include "env/outcomes.h"
-#include "experiments/network_simulator.h"
+#include "experiments/methods/method.h"
 #include "experiments/training_data.h"
-#include "policy/hybrid_learner.h"
-#include "policy/offset_learner.h"
 #include "policy/policy_report.h"
-#include "policy/prices.h"
 #include "quant/training_loop.h"
 #include "runtime/core/cost.h"
 #include "runtime/core/files.h"
@@ -40,66 +37,8 @@ std::size_t float_correct(QuantizedNetwork* network, const std::vector<Sample>& 
   return correct;
 }
 
-/// Per-layer offsets on top of a fitted two-look policy; they stay only if they gain on validation.
-json learn_offsets_of(FinishedTraining* training, const OutcomeTable& policy_split, const Draws& train, const OutcomeTable& validation,
-                      const Draws& check) {
-  const PolicyRecipe& recipe = training->request.recipe.policy;
-  NetworkSimulator simulator(&training->supernet);
-  OffsetInputs inputs;
-  inputs.model = std::make_shared<const Model>(training->model);
-  inputs.train = &policy_split;
-  inputs.train_at = train.at;
-  inputs.validation = &validation;
-  inputs.validation_at = check.at;
-  inputs.simulator = &simulator;
-  OffsetOptions options;
-  options.seed = training->request.recipe.seed;
-  options.steps = recipe.offset_steps;
-  options.rollout_pictures = options.check_pictures = recipe.offset_pictures;
-  return learn_offsets(training->model, inputs, options).log;
-}
-
-/// Budget table and default price, on many fresh draws of every picture that the backbone has not seen: what varies most from picture
-/// to picture is whether it gets a second look, and that is as uncertain as there are few pictures.
-json set_prices_of(FinishedTraining* training) {
-  const Recipe& recipe = training->request.recipe;
-  const auto model = std::make_shared<const Model>(training->model);
-  const auto table_of = [&](const std::shared_ptr<const ImageSet>& split, const char* purpose) {
-    const Draws draws = draws_of(recipe, training->model, split, purpose, recipe.policy.price_draws);
-    return roll_out(model, draws.count, draws.at, training->request.threads);
-  };
-  const OutcomeTable validation = table_of(training->splits.validation, "prices/validation"),
-                     policy_split = table_of(training->splits.policy, "prices/policy");
-  std::vector<const OutcomeTable*> unseen{&validation}, fitted;
-  (networks_decide(training->model) ? fitted : unseen).push_back(&policy_split);
-  PriceOptions options;
-  options.reference_anchor = recipe.policy.reference;
-  options.allowed_loss = recipe.policy.reference_loss / 100;
-  return set_prices(training->model, options, unseen, fitted).to_json();
-}
-
-/// Fits the two-look policy on the policy split and chooses on validation, sets the prices, then learns the offsets.  Returns the validation table.
-OutcomeTable learn_policy(FinishedTraining* training) {
-  const Recipe& recipe = training->request.recipe;
-  const int threads = training->request.threads;
-  const auto calibrated = std::make_shared<const Model>(training->model);
-  const Draws train = draws_of(recipe, training->model, training->splits.policy, "policy", recipe.policy.draws),
-              check = draws_of(recipe, training->model, training->splits.validation, "validation", recipe.policy.draws);
-  const OutcomeTable policy_split = roll_out(calibrated, train.count, train.at, threads);
-  OutcomeTable validation = roll_out(calibrated, check.count, check.at, threads);
-  PolicyOptions options;
-  options.seed = recipe.seed;
-  options.reference_anchor = recipe.policy.reference;
-  options.log = [](const std::string& line) { std::cerr << line << "\n"; };
-  json log{{"looks", fit_policy(training->model, options, policy_split, validation).log}};
-  log["prices"] = set_prices_of(training);
-  if (recipe.policy.offset_steps > 0) log["offsets"] = learn_offsets_of(training, policy_split, train, validation, check);
-  write_file_atomically(training->request.out + "/policy.json", log.dump(2) + "\n");
-  return validation;
-}
-
 /// Accuracy of the float network and of every anchor on the evaluation sets, and the evidence for the policy.
-json evaluate_run(const FinishedTraining& training, const std::shared_ptr<const Model>& model, const OutcomeTable& validation) {
+json evaluate_run(const FinishedTraining& training, const std::shared_ptr<const Model>& model) {
   const Recipe& recipe = training.request.recipe;
   const auto set = first_images(training.splits.test, static_cast<std::size_t>(recipe.evaluation_images));
   const ModelData& data = model->data();
@@ -126,14 +65,14 @@ json evaluate_run(const FinishedTraining& training, const std::shared_ptr<const 
   if (PolicyHead::has_policy(data)) {
     std::vector<ReportSet> sets;
     for (std::size_t s = 0; s < tables.size(); ++s) sets.push_back({evaluation_set_name(kEvaluationSets[s]), &tables[s], {}});
-    result["policy"] = policy_report(data, validation, sets);
+    result["policy"] = policy_report(data, training.validation, sets);
   }
   return result;
 }
 
 }  // namespace
 
-bool finish_run(FinishedTraining training) {
+bool finish_run(FinishedTraining training, Method* method) {
   ModelData& model = training.model;
   const Recipe& recipe = training.request.recipe;
   const std::string file = training.request.out + "/model.safetensors";
@@ -141,10 +80,10 @@ bool finish_run(FinishedTraining training) {
   for (std::size_t k = 0; k < model.anchors.size(); ++k)
     if (model.anchors[k].name == recipe.safe_anchor) model.safe_anchor = static_cast<int>(k);
   model.provenance = training.identity.dump();
-  OutcomeTable validation;
-  if (recipe.policy.enabled) validation = learn_policy(&training);
+  const json learned = method->finish(&training);
   write_model(model, file);
-  json summary = evaluate_run(training, Model::load(file), validation);
+  json summary = evaluate_run(training, Model::load(file));
+  if (!learned.is_null()) summary["method"] = learned;
   summary["schema"] = "bitpilot.training/1";
   summary["name"] = recipe.name;
   summary["seed"] = recipe.seed;

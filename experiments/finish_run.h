@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/image_set.h"
+#include "env/outcomes.h"
 #include "experiments/train_run.h"
 #include "quant/quantized_network.h"
 #include "runtime/format/model_data.h"
@@ -17,10 +18,13 @@ struct FinishedTraining {
   QuantizedNetwork& supernet;
   const nlohmann::json& identity;  ///< recipe, data and mixture: the model's provenance
   ModelData model;
+  OutcomeTable validation;  ///< every anchor on the validation pictures, filled by a method that learns a policy
 };
 
-/// Learns the policy, writes model.safetensors and summary.json (accuracy of the float network, of every anchor and of the policy on the
+class Method;
+
+/// Lets the method learn its policy or search, writes model.safetensors and summary.json (accuracy of the float network, of every anchor and of the policy on the
 /// three evaluation sets, judged as integers).  False: stopped on request.
-bool finish_run(FinishedTraining training);
+bool finish_run(FinishedTraining training, Method* method);
 
 }  // namespace bitpilot

@@ -119,7 +119,7 @@ PolicyRecipe read_policy(const JsonReader& reader) {
 Recipe recipe_from_json(const json& value, const std::string& where) {
   const JsonReader reader(value, where);
   reader.allow({"name", "data", "backbone", "width", "block", "image_size", "seed", "batch", "train_images", "evaluation_images",
-                "calibration_images", "checkpoint_steps", "float", "supernet", "paths", "safe_anchor", "policy"});
+                "calibration_images", "checkpoint_steps", "float", "supernet", "paths", "safe_anchor", "policy", "method"});
   Recipe recipe;
   recipe.name = reader.text("name", recipe.name);
   recipe.data = reader.text("data", "");
@@ -155,13 +155,18 @@ Recipe recipe_from_json(const json& value, const std::string& where) {
   if (reader.has("policy")) recipe.policy = read_policy(reader.at("policy"));
   if (!recipe.policy.reference.empty() && !known(recipe.policy.reference))
     reader.at("policy").fail("no path has the name \"" + recipe.policy.reference + "\"");
+  if (reader.has("method")) {
+    const JsonReader method = reader.at("method");
+    if (!method.value().is_object() || method.text("name", "").empty()) method.fail("a method is an object with a \"name\"");
+    recipe.method = method.value();
+  }
   return recipe;
 }
 
 json recipe_to_json(const Recipe& recipe) {
   json paths = json::array();
   for (const PathRecipe& path : recipe.paths) paths.push_back(path_to_json(path));
-  return {{"name", recipe.name}, {"data", recipe.data}, {"backbone", recipe.backbone}, {"width", recipe.width}, {"block", recipe.block},
+  json result{{"name", recipe.name}, {"data", recipe.data}, {"backbone", recipe.backbone}, {"width", recipe.width}, {"block", recipe.block},
           {"image_size", recipe.image_size}, {"seed", recipe.seed}, {"batch", recipe.batch}, {"train_images", recipe.train_images},
           {"evaluation_images", recipe.evaluation_images}, {"calibration_images", recipe.calibration_images},
           {"checkpoint_steps", recipe.checkpoint_steps}, {"float", stage_to_json(recipe.float_stage)},
@@ -169,6 +174,8 @@ json recipe_to_json(const Recipe& recipe) {
           {"policy", {{"enabled", recipe.policy.enabled}, {"draws", recipe.policy.draws}, {"price_draws", recipe.policy.price_draws},
                       {"reference_loss", recipe.policy.reference_loss}, {"reference", recipe.policy.reference},
                       {"offset_steps", recipe.policy.offset_steps}, {"offset_pictures", recipe.policy.offset_pictures}}}};
+  if (!recipe.method.is_null()) result["method"] = recipe.method;
+  return result;
 }
 
 Recipe read_run_recipe(const std::string& run) {
@@ -191,7 +198,7 @@ bool of_numbered_stage(const std::string& path) {
 
 // Fields that not every recipe has.
 bool is_optional(const std::string& path) {
-  return path.starts_with("/paths/") || path == "/supernet" || path == "/supernet/paths" || of_numbered_stage(path);
+  return path.starts_with("/paths/") || path == "/supernet" || path == "/supernet/paths" || path.starts_with("/method/") || of_numbered_stage(path);
 }
 
 }  // namespace

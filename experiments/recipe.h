@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 
 #include "quant/quantized_network.h"
 
@@ -63,6 +63,7 @@ struct Recipe {
   std::vector<PathRecipe> paths;
   std::string safe_anchor;        ///< runs when the policy cannot be trusted; empty: the first path
   PolicyRecipe policy;
+  nlohmann::json method;  ///< {"name": …, the method's own settings, which it reads itself}; null = dqmq
 };
 
 /// Throws Error(kData) on unknown keys, wrong types, values out of range.

@@ -12,6 +12,7 @@
 #include "experiments/checkpoint.h"
 #include "experiments/event_file.h"
 #include "experiments/finish_run.h"
+#include "experiments/methods/method.h"
 #include "experiments/path_draws.h"
 #include "experiments/training_data.h"
 #include "quant/export.h"
@@ -63,6 +64,7 @@ struct Stage {
   std::vector<int> paths;  // trained by it
   std::vector<int> held;   // trained before it and left alone
   std::vector<int> done, fresh;  // all trained before it; those of `paths` that were not
+  int number = 0;                // among the supernet's
 };
 
 }  // namespace
@@ -73,6 +75,7 @@ struct TrainRun::Impl {
   RecipeNetwork parts;
   std::shared_ptr<const ImageSet> train_set;
   std::unique_ptr<QuantizedNetwork> float_network, supernet;
+  std::unique_ptr<Method> method;
   std::string folder, checkpoints;
   json identity;           // recipe and data: a checkpoint of another identity is refused
   std::int64_t steps_before = 0;  // of earlier stages
@@ -94,12 +97,13 @@ struct TrainRun::Impl {
   void restore(const Stage& stage, const NamedTensors& tensors, TrainingLoop& loop, StageProgress& progress) const;
   void save(const std::string& name, const NamedTensors& tensors, const json& state) const;
   /// The epoch that ends here: a line in the metrics, an event.  Returns its mean loss over the paths.
-  double tell_epoch(const Stage& stage, std::int64_t epoch, const TrainingLoop& loop, const std::vector<double>& sums) const;
+  double tell_epoch(const Stage& stage, std::int64_t epoch, const TrainingLoop& loop, const std::vector<double>& sums, const json& of_method) const;
   CalibrationBatches calibration() const;
   bool run();
 };
 
 void TrainRun::Impl::open() {
+  method = make_method(request.recipe);
   splits = open_splits(request.data, decode_file);
   for (const std::string& warning : splits.warnings) std::cerr << "warning: " << warning << "\n";
   parts = make_recipe_network(request.recipe, splits);
@@ -168,7 +172,8 @@ void TrainRun::Impl::save(const std::string& name, const NamedTensors& tensors, 
   write_checkpoint(checkpoints + "/" + name + ".safetensors", tensors, state);
 }
 
-double TrainRun::Impl::tell_epoch(const Stage& stage, std::int64_t epoch, const TrainingLoop& loop, const std::vector<double>& sums) const {
+double TrainRun::Impl::tell_epoch(const Stage& stage, std::int64_t epoch, const TrainingLoop& loop, const std::vector<double>& sums,
+                                  const json& of_method) const {
   json losses = json::object();
   std::vector<std::pair<std::string, double>> scalars{{stage.name + "/learning_rate", loop.learning_rate()}};
   double all = 0;
@@ -180,7 +185,9 @@ double TrainRun::Impl::tell_epoch(const Stage& stage, std::int64_t epoch, const 
     all += sums[p] / steps;
   }
   std::ofstream file(path("metrics.jsonl"), std::ios::app);
-  file << json{{"stage", stage.name}, {"epoch", epoch}, {"step", loop.steps_done()}, {"loss", losses}}.dump() << "\n" << std::flush;
+  json line{{"stage", stage.name}, {"epoch", epoch}, {"step", loop.steps_done()}, {"loss", losses}};
+  if (!of_method.is_null()) line["method"] = of_method;
+  file << line.dump() << "\n" << std::flush;
   if (!file) throw Error(ExitCode::kMachine, "the metrics cannot be written", path("metrics.jsonl"), "free space on the disk");
   EventFile(event_file()).add(steps_before + loop.steps_done(), scalars);
   return all / static_cast<double>(stage.paths.size());
@@ -191,7 +198,7 @@ bool TrainRun::Impl::train_stage(const Stage& stage) {
   TrainingOptions options;
   options.learning_rate = stage.recipe.learning_rate;
   options.label_share = stage.recipe.label_share;
-  options.in_place = stage.recipe.in_place;
+  options.teaching = stage.recipe.in_place ? Teaching::kFirst : Teaching::kTeacher;
   options.random_paths = stage.recipe.random_paths;
   options.threads = request.threads;
   options.seed = request.recipe.seed;
@@ -206,9 +213,12 @@ bool TrainRun::Impl::train_stage(const Stage& stage) {
     options.path_shares = policy_path_shares(stage.network->network(), stage.network->space(), trained, draws);
     options.shares_from = total - std::llround(stage.recipe.policy_share * static_cast<double>(total));
   }
+  const bool by_method = stage.network == supernet.get();
+  const MethodStage seen{stage.name, stage.network, per_epoch, total, stage.number, static_cast<int>(request.recipe.supernet.size())};
+  if (by_method) method->begin_stage(seen, &options);
   TrainingLoop loop(stage.network, stage.teacher, total, options);
   NamedTensors tensors = stage.network->parameters();
-  for (const auto& list : {stage.network->buffers(), loop.state()}) tensors.insert(tensors.end(), list.begin(), list.end());
+  for (const auto& list : {stage.network->buffers(), loop.state(), by_method ? method->state() : NamedTensors{}}) tensors.insert(tensors.end(), list.begin(), list.end());
 
   StageProgress so_far;
   so_far.sums.assign(stage.paths.size() + static_cast<std::size_t>(stage.recipe.random_paths), 0.0);
@@ -233,7 +243,7 @@ bool TrainRun::Impl::train_stage(const Stage& stage) {
       progress.update(static_cast<std::uint64_t>(loop.steps_done()), "loss " + std::to_string(losses.back()).substr(0, 6));
       const bool stop = request.stop != nullptr && request.stop->requested(), epoch_ends = i + 1 == per_epoch;
       if (epoch_ends) {
-        const double loss = tell_epoch(stage, epoch, loop, so_far.sums);
+        const double loss = tell_epoch(stage, epoch, loop, so_far.sums, by_method ? method->end_epoch(seen, epoch) : json());
         std::fill(so_far.sums.begin(), so_far.sums.end(), 0.0);
         // The best one first: a kill in between repeats this epoch and writes the same bytes again.
         const bool best = !so_far.best_loss || loss < *so_far.best_loss;
@@ -258,7 +268,7 @@ std::vector<Stage> TrainRun::Impl::supernet_stages() {
   std::vector<Stage> stages;
   std::vector<bool> done(parts.paths.size(), false);
   for (const StageRecipe& recipe : request.recipe.supernet) {
-    Stage stage{"supernet", recipe, supernet.get(), float_network.get(), {}, {}, {}, {}};
+    Stage stage{"supernet", recipe, supernet.get(), float_network.get(), {}, {}, {}, {}, static_cast<int>(stages.size())};
     if (!stages.empty()) stage.name += std::to_string(stages.size() + 1);
     for (std::size_t p = 0; p < parts.paths.size(); ++p) {
       const bool named = std::count(recipe.paths.begin(), recipe.paths.end(), parts.paths[p].name) > 0;
@@ -309,7 +319,7 @@ bool TrainRun::Impl::run() {
   if (!request.float_from.empty() && !fs::exists(float_file))
     write_file_atomically(float_file, read_file(request.float_from + "/float.safetensors"));
   if (!fs::exists(float_file)) {
-    if (!train_stage({"float", request.recipe.float_stage, float_network.get(), nullptr, {0}, {}, {}, {}})) return false;
+    if (!train_stage({"float", request.recipe.float_stage, float_network.get(), nullptr, {0}, {}, {}, {}, 0})) return false;
     write_checkpoint(float_file, float_tensors, {{"stage", "float"}});
   }
   read_checkpoint(float_file, float_tensors);
@@ -334,7 +344,7 @@ bool TrainRun::Impl::run() {
   supernet->hold({});
   recalibrate(supernet.get(), batches);
   ModelData model = export_model(supernet.get(), batches);
-  return finish_run({request, splits, *float_network, *supernet, identity, std::move(model)});
+  return finish_run({request, splits, *float_network, *supernet, identity, std::move(model), {}}, method.get());
 }
 
 TrainRun::TrainRun(TrainRequest request) : impl_(std::make_unique<Impl>()) { impl_->request = std::move(request); }

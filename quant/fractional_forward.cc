@@ -76,7 +76,7 @@ Tensor QuantizedNetwork::forward_fractional(int path_index, const Tensor& stem_v
     for (std::size_t k = 0; k < ladder.size(); ++k) {
       if (!needed(weight_rungs, weight_bits, ladder, k)) continue;
       rung[layer].weight = ladder[k];
-      const Tensor weight = layer_weight(layer, rung).detach();
+      const Tensor weight = layer_weight(layer, rung, /*quantizers=*/nullptr).detach();
       Tensor part = node.op == Op::kLinear ? torch::linear(src.flatten(1), weight).unsqueeze(-1).unsqueeze(-1)
                                            : torch::conv2d(src, weight, {}, node.stride, node.padding, 1, groups);
       part = part * per_picture(weight_rungs, k);

@@ -78,6 +78,7 @@ void QuantizedNetwork::hold(const std::vector<int>& paths) {
 
 void QuantizedNetwork::constrain() {
   torch::NoGradGuard guard;
+  if (quantizers_) quantizers_->constrain();
   stem_.gamma.clamp_min_(1e-3);
   for (Path& path : paths_)
     for (std::size_t l = 1; l < path.layers.size(); ++l) path.layers[l].gamma.clamp_min_(1e-3);

@@ -129,7 +129,7 @@ void QuantizedNetwork::start_steps(const Tensor& src, QuantizedNetwork* ordered_
   }
 }
 
-Tensor QuantizedNetwork::forward_config(const BitConfig& config, const Tensor& stem_value) {
+Tensor QuantizedNetwork::forward_config(const BitConfig& config, const Tensor& stem_value, const Quantizers* quantizers) {
   check_config(network_, space_, config);
   // A path can lend its parameters to a layer only if it has trained at least as many of its filters.
   std::vector<const Path*> source(layers_.size(), nullptr);
@@ -154,7 +154,7 @@ Tensor QuantizedNetwork::forward_config(const BitConfig& config, const Tensor& s
                                        integer::unsigned_highest(config[l].activation));
     source[l] = &adjusted[l];
   }
-  return run(config, source, stem_value, {/*batch_statistics=*/true, /*momentum=*/0});
+  return run(config, source, stem_value, {/*batch_statistics=*/true, /*momentum=*/0}, quantizers ? quantizers : quantizers_.get());
 }
 
 }  // namespace bitpilot

@@ -70,7 +70,7 @@ QuantizedNetwork::Path QuantizedNetwork::make_path(const BitConfig& config) cons
   return path;
 }
 
-Tensor QuantizedNetwork::layer_weight(int layer, const BitConfig& config) const {
+Tensor QuantizedNetwork::layer_weight(int layer, const BitConfig& config, const Quantizers* quantizers) const {
   const Node& node = network_.layer(layer);
   const LayerParameters& parameters = layers_[layer];
   const int out = layer == 0 ? node.shape.channels : network_.active_out(layer, config, space_);
@@ -82,6 +82,7 @@ Tensor QuantizedNetwork::layer_weight(int layer, const BitConfig& config) const 
   }
   if (in != weight.size(1)) weight = weight.narrow(1, 0, in);
   if (!quantized_) return weight;
+  if (quantizers) return quantizers->weights(layer, weight, log_step, config[layer].weight);
   return quantize_weights(weight, log_step, config[layer].weight);
 }
 
@@ -90,7 +91,7 @@ Tensor QuantizedNetwork::stem(const Tensor& src, const ForwardMode& mode) {
   const FusedStep& step = steps_[0];
   BitConfig config(layers_.size());
   for (std::size_t l = 0; l < config.size(); ++l) config[l].active_blocks = space_.layers[l].blocks;
-  const Tensor z = torch::conv2d(channels_last(src), layer_weight(0, config), {}, node.stride, node.padding, 1, node.groups);
+  const Tensor z = torch::conv2d(channels_last(src), layer_weight(0, config, quantizers_.get()), {}, node.stride, node.padding, 1, node.groups);
   Produced produced;
   produced.value = normalize_quantize(z, stem_.gamma, stem_.beta, {stem_.mean, stem_.variance, mode.batch_statistics, mode.momentum}, {},
                                       step.relu, /*want_value=*/true, {})
@@ -113,14 +114,15 @@ void QuantizedNetwork::finish_step(const FusedStep& step, Produced* produced) co
   for (auto& [bits, tensor] : produced->quantized) tensor = apply(tensor);
 }
 
-Tensor QuantizedNetwork::classify(const Tensor& src, const BitConfig& config, const PathLayer& parameters) const {
+Tensor QuantizedNetwork::classify(const Tensor& src, const BitConfig& config, const PathLayer& parameters,
+                                  const Quantizers* quantizers) const {
   const int classifier = network_.layer_count() - 1;
-  const Tensor scores = torch::linear(src.flatten(1), layer_weight(classifier, config));
+  const Tensor scores = torch::linear(src.flatten(1), layer_weight(classifier, config, quantizers));
   return scores * parameters.gamma + parameters.beta;
 }
 
 Tensor QuantizedNetwork::run(const BitConfig& config, const std::vector<const Path*>& source, const Tensor& stem_value,
-                             const ForwardMode& mode) {
+                             const ForwardMode& mode, const Quantizers* quantizers) {
   std::vector<Produced> produced(steps_.size());
   auto quantizers_of = [&](const FusedStep& step, bool all) {
     std::vector<ActivationQuantizer> list;
@@ -140,7 +142,9 @@ Tensor QuantizedNetwork::run(const BitConfig& config, const std::vector<const Pa
   produced[0].value = narrow_channels(stem_value, stem_active);
   if (quantized_) {
     const auto [list, widths] = quantizers_of(steps_[0], true);
-    for (std::size_t i = 0; i < list.size(); ++i) produced[0].quantized.emplace_back(widths[i], quantize_activations(produced[0].value, list[i]));
+    for (std::size_t i = 0; i < list.size(); ++i)
+      produced[0].quantized.emplace_back(widths[i], quantizers ? quantizers->activations(0, produced[0].value, list[i])
+                                                               : quantize_activations(produced[0].value, list[i]));
   }
 
   for (std::size_t s = 1; s < steps_.size(); ++s) {
@@ -151,11 +155,11 @@ Tensor QuantizedNetwork::run(const BitConfig& config, const std::vector<const Pa
     for (const auto& [bits, tensor] : from.quantized)
       if (bits == config[layer].activation) src = tensor;
     const PathLayer& parameters = source[layer]->layers[layer];
-    if (layer == network_.layer_count() - 1) return classify(src, config, parameters);
+    if (layer == network_.layer_count() - 1) return classify(src, config, parameters, quantizers);
 
     const Node& node = network_.layer(layer);
     const int groups = network_.depthwise(layer) ? static_cast<int>(src.size(1)) : node.groups;
-    const Tensor weight = layer_weight(layer, config);
+    const Tensor weight = layer_weight(layer, config, quantizers);
     const Tensor z = node.op == Op::kLinear
                          ? torch::linear(src.flatten(1), weight).unsqueeze(-1).unsqueeze(-1)
                          : torch::conv2d(src, weight, {}, node.stride, node.padding, 1, groups);
@@ -166,17 +170,18 @@ Tensor QuantizedNetwork::run(const BitConfig& config, const std::vector<const Pa
     const FusedOutputs outputs = normalize_quantize(
         z, active(parameters.gamma), active(parameters.beta),
         {active(parameters.mean), active(parameters.variance), mode.batch_statistics, mode.momentum}, residual, step.relu,
-        /*want_value=*/step.carry || !quantized_ || hook_ != nullptr, list);
+        /*want_value=*/step.carry || !quantized_ || quantizers || hook_ != nullptr, quantizers ? std::vector<ActivationQuantizer>{} : list);
     if (hook_) hook_(static_cast<int>(s), outputs.value.detach());
     produced[s].value = outputs.value;
-    for (std::size_t i = 0; i < outputs.quantized.size(); ++i) produced[s].quantized.emplace_back(widths[i], outputs.quantized[i]);
+    for (std::size_t i = 0; i < list.size(); ++i)
+      produced[s].quantized.emplace_back(widths[i], quantizers ? quantizers->activations(layer, outputs.value, list[i]) : outputs.quantized[i]);
     finish_step(step, &produced[s]);
   }
   throw Error(ExitCode::kBug, "the graph has no classifier", network_.name, "report this");
 }
 
 Tensor QuantizedNetwork::forward(int path, const Tensor& stem_value, const ForwardMode& mode) {
-  return run(specs_[path].config, std::vector<const Path*>(layers_.size(), &paths_[path]), stem_value, mode);
+  return run(specs_[path].config, std::vector<const Path*>(layers_.size(), &paths_[path]), stem_value, mode, quantizers_.get());
 }
 
 NamedTensors QuantizedNetwork::parameters() const {
@@ -198,6 +203,8 @@ NamedTensors QuantizedNetwork::parameters() const {
     for (const ValueQuantizer& q : paths_[p].quantizers)
       list.emplace_back(prefix + network_.layer(q.step).name + ".a" + std::to_string(q.bits), q.log_step);
   }
+  if (quantizers_)
+    for (const auto& parameter : quantizers_->parameters()) list.push_back(parameter);
   return list;
 }
 

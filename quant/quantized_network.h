@@ -3,11 +3,11 @@
 #include <torch/torch.h>
 
 #include <functional>
+#include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "quant/fake_quant.h"
+#include "quant/quantizers.h"
 #include "runtime/core/fusion.h"
 #include "runtime/core/network.h"
 
@@ -25,8 +25,6 @@ struct ForwardMode {
   double momentum = 0.1;         ///< of the running averages when batch statistics are used; 0 leaves them alone
 };
 
-using NamedTensors = std::vector<std::pair<std::string, torch::Tensor>>;
-
 /// A Network as a trainable module with switchable bit-widths and widths over one set of weights (a supernet).  The stem and its
 /// normalisation are shared by all paths: it is computed once a picture.
 class QuantizedNetwork {
@@ -43,14 +41,17 @@ class QuantizedNetwork {
   /// Class scores [N, classes] of path `path` from the stem's value.  Different paths may run in different threads at once.
   torch::Tensor forward(int path, const torch::Tensor& stem_value, const ForwardMode& mode);
   /// Class scores of any configuration: every layer takes the parameters of the path nearest in that layer; batch statistics, running
-  /// averages untouched.
-  torch::Tensor forward_config(const BitConfig& config, const torch::Tensor& stem_value);
+  /// averages untouched.  `quantizers` replaces the network's own in this pass.
+  torch::Tensor forward_config(const BitConfig& config, const torch::Tensor& stem_value, const Quantizers* quantizers = nullptr);
 
   /// Class scores at fractional bits, one set a picture, with everything of the network frozen: bits f32 [N, L, 2] (weight, activation) of
   /// every weight layer, each between two rungs of that layer's candidates: Q_b = (1 - f) Q_lo + f Q_hi with lo at most the last rung but
   /// one, so that the gradient does not vanish on a rung.  `path` gives widths, normalisation and steps.  Differentiable in `bits` only.
   /// Source: Yang & Jin, FracBits, arXiv:2007.02017.
   torch::Tensor forward_fractional(int path, const torch::Tensor& stem_value, const torch::Tensor& bits);
+
+  /// Another arithmetic than nested learned steps; nullptr = those.  Not read by forward_fractional and the export.
+  void set_quantizers(std::shared_ptr<Quantizers> quantizers) { quantizers_ = std::move(quantizers); }
 
   /// Called with (fused step, value before its quantisers) during forward passes of `path`, for calibration; nullptr = off.
   using ValueHook = std::function<void(int step, const torch::Tensor& value)>;
@@ -104,9 +105,9 @@ class QuantizedNetwork {
     std::vector<std::pair<int, torch::Tensor>> quantized;  ///< by bits
   };
   torch::Tensor run(const BitConfig& config, const std::vector<const Path*>& source, const torch::Tensor& stem_value,
-                    const ForwardMode& mode);
-  torch::Tensor layer_weight(int layer, const BitConfig& config) const;
-  torch::Tensor classify(const torch::Tensor& src, const BitConfig& config, const PathLayer& parameters) const;
+                    const ForwardMode& mode, const Quantizers* quantizers);
+  torch::Tensor layer_weight(int layer, const BitConfig& config, const Quantizers* quantizers) const;
+  torch::Tensor classify(const torch::Tensor& src, const BitConfig& config, const PathLayer& parameters, const Quantizers* quantizers) const;
   void finish_step(const FusedStep& step, Produced* produced) const;
   Path make_path(const BitConfig& config) const;
   std::vector<torch::Tensor> filter_orders() const;
@@ -123,6 +124,7 @@ class QuantizedNetwork {
   std::vector<Path> paths_;
   std::vector<Hold> holds_;  ///< [layer], empty while nothing is held
   torch::Tensor held_stem_gamma_, held_stem_beta_;
+  std::shared_ptr<Quantizers> quantizers_;
   ValueHook hook_;
 };
 

@@ -1,5 +1,6 @@
 #include "quant/training_loop.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <exception>
@@ -100,6 +101,12 @@ struct TrainingLoop::Impl {
     return soft.defined() ? options.label_share * hard + (1 - options.label_share) * soft : hard;
   }
 
+  FreePath free_path(int number) const {
+    const std::uint64_t index = static_cast<std::uint64_t>(steps) * options.random_paths + static_cast<std::uint64_t>(number);
+    if (options.free_paths) return options.free_paths(index);
+    return {random_config(network->network(), network->space(), network->paths(), options.seed, index), nullptr};
+  }
+
   void check_finite(const std::vector<Tensor>& gradients) const {
     for (std::size_t i = 0; i < gradients.size(); ++i)
       if (gradients[i].defined() && !gradients[i].isfinite().all().item<bool>())
@@ -160,26 +167,31 @@ std::vector<double> TrainingLoop::step(const TrainingBatch& batch, const Trainin
   std::vector<Tensor> leaves(jobs), scores(jobs);
   std::vector<torch::autograd::variable_list> gradients(jobs);
   std::vector<double> losses(jobs);
-  Tensor target = self.targets(batch, soft);
   for (int j = 0; j < jobs; ++j) leaves[j] = stem.detach().requires_grad_(true);
-  if (self.options.in_place) {
-    // The first trained path answers to the labels; its own distribution teaches the others.
-    scores[0] = self.network->forward(trained[0], leaves[0], mode);
-    target = self.targets(batch, torch::softmax(scores[0].detach(), 1));
-  }
   auto forward_job = [&](int j) {
     if (scores[j].defined()) return;
     if (j < paths) {
       scores[j] = self.network->forward(trained[j], leaves[j], mode);
     } else {
-      const std::uint64_t index = static_cast<std::uint64_t>(self.steps) * self.options.random_paths + (j - paths);
-      scores[j] = self.network->forward_config(
-          random_config(self.network->network(), self.network->space(), self.network->paths(), self.options.seed, index), leaves[j]);
+      const FreePath path = self.free_path(j - paths);
+      scores[j] = self.network->forward_config(path.config, leaves[j], path.quantizers.get());
     }
   };
+  const Tensor target = self.targets(batch, soft);
+  std::vector<Tensor> taught(jobs, target);
+  if (self.options.teaching != Teaching::kTeacher) {
+    // A path's own distribution can teach another only once it is known.
+    const int teachers = self.options.teaching == Teaching::kFirst ? std::min(1, jobs - 1) : jobs - 1;
+    for (int j = 0; j < teachers; ++j) {
+      forward_job(j);
+      taught[j + 1] = self.targets(batch, torch::softmax(scores[j].detach(), 1));
+    }
+    if (self.options.teaching == Teaching::kFirst)
+      for (int j = 2; j < jobs; ++j) taught[j] = taught[1];
+  }
   Tensor shares;
   auto backward_job = [&](int j) {
-    const Tensor each = soft_cross_entropy(scores[j], self.options.in_place && j == 0 ? self.targets(batch, soft) : target);
+    const Tensor each = soft_cross_entropy(scores[j], taught[j]);
     Tensor loss = each.mean();
     losses[j] = loss.item<double>();
     if (shares.defined() && j < paths) loss = (each * shares[j]).mean() * paths;
@@ -230,6 +242,7 @@ std::vector<double> TrainingLoop::step(const TrainingBatch& batch, const Trainin
   for (const std::size_t i : self.stem_parameters) stem_inputs.push_back(self.parameters[i]);
   const auto stem_gradients = torch::autograd::grad({stem}, stem_inputs, {stem_grad}, false, false, true);
   for (std::size_t k = 0; k < self.stem_parameters.size(); ++k) add(self.stem_parameters[k], stem_gradients[k]);
+  if (self.options.shape_gradients) self.options.shape_gradients(self.steps, self.network->parameters(), &total);
   self.update(total);
   return losses;
 }

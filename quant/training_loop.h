@@ -19,14 +19,37 @@ namespace bitpilot {
 /// Returns f32 [paths, N], not negative; a picture's shares sum to 1.
 using PathShares = std::function<torch::Tensor(std::int64_t step, const std::vector<torch::Tensor>& scores, const torch::Tensor& labels)>;
 
+/// What a pass that owns no normalisation is trained with, beside the named paths.
+struct FreePath {
+  BitConfig config;
+  std::shared_ptr<const Quantizers> quantizers;  ///< nullptr: the network's own
+};
+/// Free path number `index` (counted over the whole stage); must depend on nothing else, so that a resumed run repeats it.
+using FreePaths = std::function<FreePath(std::uint64_t index)>;
+
+/// May add to the gradients of a step before the optimiser reads them: a regulariser that works on the weights, a limit on their size.
+/// step        of the stage, 0 on
+/// parameters  of the network, in order
+/// gradients   of the loss, one a parameter; undefined where the loss does not depend on it
+using GradientHook = std::function<void(std::int64_t step, const NamedTensors& parameters, std::vector<torch::Tensor>* gradients)>;
+
+/// Who a path learns from, beside the labels.
+enum class Teaching {
+  kTeacher,   ///< the float network
+  kFirst,     ///< the first of the trained paths (in-place distillation), which answers to the labels and the float network
+  kPrevious,  ///< the path before it, the first one as above (EQ-Net's chain)
+};
+
 /// One stage of training.  The float teacher, the supernet and the models trained alone all go through the same loop.
 struct TrainingOptions {
   double learning_rate = 1.5e-3;  ///< peak of the one-cycle schedule (Adam)
   double warmup = 0.1;            ///< share of the steps that the rate rises in
   double label_share = 0.5;       ///< of the target; the rest is the teacher's distribution (temperature 1)
   std::vector<int> paths;         ///< indices of the paths that are trained; empty = all
-  bool in_place = false;          ///< true: the first of them is the teacher of the others (in-place distillation)
-  int random_paths = 0;           ///< free configurations drawn a step, beside the named paths
+  Teaching teaching = Teaching::kTeacher;
+  int random_paths = 0;           ///< free configurations a step, beside the named paths
+  FreePaths free_paths;           ///< which; empty: drawn uniformly from the space
+  GradientHook shape_gradients;   ///< empty: the optimiser reads the gradients as they are
   int threads = 2;                ///< paths that run at once; the result does not depend on it
   std::vector<double> path_weights;  ///< of the losses, one a trained path; empty = 1
   PathShares path_shares;            ///< empty: every picture counts fully on every path

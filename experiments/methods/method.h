@@ -1,0 +1,47 @@
+#pragma once
+
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "experiments/finish_run.h"
+#include "experiments/recipe.h"
+#include "quant/training_loop.h"
+
+namespace bitpilot {
+
+/// A stage of the supernet's training as a method meets it.
+struct MethodStage {
+  std::string name;              ///< "supernet", "supernet2", …
+  QuantizedNetwork* network;
+  std::int64_t steps_per_epoch;
+  std::int64_t steps;            ///< of the whole stage
+  int number, count;             ///< which stage, of how many
+};
+
+/// What a published method changes in the one training: what its steps minimise, what it decides between epochs, and what is learned or
+/// searched once the supernet is calibrated and exported.  The defaults change nothing.  One method, one file of this folder.
+class Method {
+ public:
+  virtual ~Method() = default;
+  /// Before the first step of a stage, on a resumed run too (state() has not been restored yet).
+  virtual void begin_stage(const MethodStage& stage, TrainingOptions* options) { static_cast<void>(stage), static_cast<void>(options); }
+  /// After an epoch's last step (and before its checkpoint).  Returns what metrics.jsonl shall keep of it as "method"; null = nothing.
+  virtual nlohmann::json end_epoch(const MethodStage& stage, std::int64_t epoch);
+  /// What a checkpoint must hold beside the network and the optimiser: restored in place, so the tensors' shapes must not change.
+  virtual NamedTensors state() { return {}; }
+  /// With the model exported: learns the policy, searches, writes its reports to the run folder.  What it returns becomes "method" of
+  /// summary.json; null = nothing.
+  virtual nlohmann::json finish(FinishedTraining* training);
+};
+
+/// Throws Error(kData) if the settings are not the method's.
+std::unique_ptr<Method> make_dqmq(const Recipe& recipe);
+
+/// The method that a recipe names: {"method": {"name": …, its own settings}}.  Throws Error(kData) on an unknown name or setting.
+std::unique_ptr<Method> make_method(const Recipe& recipe);
+/// All names, for messages.
+std::vector<std::string> method_names();
+
+}  // namespace bitpilot
