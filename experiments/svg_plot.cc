@@ -10,16 +10,16 @@
 namespace bitpilot {
 namespace {
 
-constexpr double kLeft = 64, kRight = 16, kTop = 40, kBottom = 56, kLegendRow = 18;
+constexpr double kLeft = 64, kRight = 16, kTop = 40, kBottom = 56, kLegendRow = 18, kLetter = 6.2;
 constexpr int kColours = 8;  // of the style sheet below, told apart by colour-blind readers too (Okabe & Ito)
 
 constexpr const char* kStyle = R"(<style>
  text{font:12px sans-serif;fill:#1f2328}.title{font-size:15px;font-weight:600}.tick{font-size:11px;fill:#59636e}
  .grid{stroke:#d1d9e0;stroke-width:1}.axis{stroke:#59636e;stroke-width:1}.back{fill:#ffffff}
- .s0{--c:#0072b2}.s1{--c:#d55e00}.s2{--c:#009e73}.s3{--c:#cc79a7}.s4{--c:#b58900}.s5{--c:#3a9bd9}.s6{--c:#6a51a3}.s7{--c:#6e7781}
- .line{fill:none;stroke:var(--c);stroke-width:2}.dot,.bar{fill:var(--c)}.whisker{stroke:var(--c);stroke-width:1}
+ .s0{color:#0072b2}.s1{color:#d55e00}.s2{color:#009e73}.s3{color:#cc79a7}.s4{color:#b58900}.s5{color:#3a9bd9}.s6{color:#6a51a3}.s7{color:#6e7781}
+ .line{fill:none;stroke:currentColor;stroke-width:2}.dot,.bar{fill:currentColor}.whisker{stroke:currentColor;stroke-width:1}
  @media (prefers-color-scheme:dark){text{fill:#f0f6fc}.tick{fill:#9198a1}.grid{stroke:#3d444d}.axis{stroke:#9198a1}.back{fill:#0d1117}
- .s0{--c:#56b4e9}.s1{--c:#ff9d4d}.s2{--c:#3fcf9f}.s3{--c:#e7a3cc}.s4{--c:#f0d24c}.s5{--c:#9ad1f5}.s6{--c:#b7a2e8}.s7{--c:#9198a1}}
+ .s0{color:#56b4e9}.s1{color:#ff9d4d}.s2{color:#3fcf9f}.s3{color:#e7a3cc}.s4{color:#f0d24c}.s5{color:#9ad1f5}.s6{color:#b7a2e8}.s7{color:#9198a1}}
 </style>
 )";
 
@@ -152,7 +152,12 @@ std::string svg(const Plot& plot) {
   if (!plot.categories.empty()) x.low = -0.5, x.high = static_cast<double>(plot.categories.size()) - 0.5, x.ticks.clear();
   const double legend = kLegendRow * static_cast<double>((named + 2) / 3);
   x.from = kLeft, x.to = plot.width - kRight;
-  y.from = plot.height - kBottom - legend, y.to = kTop;
+  const double slot = (x.to - x.from) / (plot.categories.empty() ? 20.0 : static_cast<double>(plot.categories.size()));
+  std::size_t longest = 0;
+  for (const std::string& name : plot.categories) longest = std::max(longest, name.size());
+  const bool tilted = static_cast<double>(longest) * kLetter > slot;  // names that would run into each other
+  const double below = kBottom + (tilted ? static_cast<double>(longest) * kLetter / 2 : 0);
+  y.from = plot.height - below - legend, y.to = kTop;
 
   Page page;
   page.out << "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " << plot.width << " " << plot.height << "\" role=\"img\" aria-label=\""
@@ -166,15 +171,17 @@ std::string svg(const Plot& plot) {
     page.line("grid", x.at(tick), y.from, x.at(tick), y.to);
     page.text(number(tick, "%.6g"), x.at(tick), y.from + 16, "class=\"tick\" text-anchor=\"middle\"");
   }
-  for (std::size_t k = 0; k < plot.categories.size(); ++k)
-    page.text(plot.categories[k], x.at(static_cast<double>(k)), y.from + 16, "class=\"tick\" text-anchor=\"middle\"");
+  for (std::size_t k = 0; k < plot.categories.size(); ++k) {
+    page << "<g transform=\"translate(" << x.at(static_cast<double>(k)) << " " << y.from + 16 << ")" << (tilted ? " rotate(-30)" : "") << "\">";
+    page.text(plot.categories[k], 0, 0, tilted ? "class=\"tick\" text-anchor=\"end\"" : "class=\"tick\" text-anchor=\"middle\"");
+    page << "</g>\n";
+  }
   page.line("axis", x.from, y.from, x.to, y.from);
-  page.text(plot.x_label, (x.from + x.to) / 2, y.from + 36, "text-anchor=\"middle\"");
+  page.text(plot.x_label, (x.from + x.to) / 2, y.from + below - 20, "text-anchor=\"middle\"");
   page << "<g transform=\"translate(14 " << (y.from + y.to) / 2 << ") rotate(-90)\">\n";
   page.text(plot.y_label, 0, 0, "text-anchor=\"middle\"");
   page << "</g>\n";
 
-  const double slot = (x.to - x.from) / (plot.categories.empty() ? 20.0 : static_cast<double>(plot.categories.size()));
   const double bar_width = bars ? slot * 0.8 / static_cast<double>(bars) : 0;
   std::size_t bar = 0, entry = 0;
   for (std::size_t s = 0; s < plot.series.size(); ++s) {

@@ -1,13 +1,16 @@
 #include "experiments/commands/search.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "data/codecs/decode.h"
 #include "experiments/recipe.h"
+#include "experiments/svg_plot.h"
 #include "experiments/training_data.h"
 #include "policy/greedy.h"
+#include "policy/integer_program.h"
 #include "runtime/commands/options.h"
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
@@ -28,6 +31,54 @@ json point_json(const SearchPoint& point, const BitSpace& space) {
   return {{"bits", bits_json(point.config, space)}, {"relative", point.relative}, {"accuracy", point.accuracy}, {"loss", point.loss}};
 }
 
+/// What is searched: the result and what it was found among.
+struct Found {
+  SearchPoint best;
+  json details;
+};
+
+Found search_greedily(const BitSpace& space, const CostTable& cost, const ConfigJudge& judge, double budget, bool quiet) {
+  GreedyOptions options;
+  options.budget = budget;
+  if (!quiet)
+    options.on_move = [&](const SearchPoint& point) {
+      std::cerr << "search  relative " << point.relative << "  loss " << point.loss << "  " << to_string(point.config, space) << "\n";
+    };
+  const GreedyResult result = greedy_search(space, cost, judge, options);
+  json details{{"evaluations", result.evaluations}, {"pareto", json::array()}};
+  for (const SearchPoint& point : result.pareto) details["pareto"].push_back(point_json(point, space));
+  return {result.best, details};
+}
+
+Found solve_program(const Sensitivity& sensitivity, const BitSpace& space, const CostTable& cost, const ConfigJudge& judge, double budget) {
+  const SearchPoint solved = solve_bits(sensitivity, space, cost, budget);
+  SearchPoint best = judge(solved.config);
+  best.relative = solved.relative;
+  std::size_t evaluations = 3 + sensitivity.layers.size();
+  for (const LayerSensitivity& layer : sensitivity.layers) evaluations += layer.only.size();
+  return {best, {{"evaluations", evaluations}, {"predicted_loss", solved.loss}}};
+}
+
+/// FILE.json and, beside it, FILE.svg: what each layer loses when it alone is lowered, and wins back when it alone is spared.
+void write_sensitivity(const Sensitivity& sensitivity, const Network& network, const BitSpace& space, const std::string& file, std::size_t images) {
+  json record = sensitivity_json(sensitivity, network, space);
+  record["images"] = images;
+  Plot plot;
+  plot.title = "What lowering one layer costs, and what sparing one wins back";
+  plot.y_label = "cross-entropy";
+  PlotSeries lowered{"only it at its lowest bits", PlotSeries::Kind::kBars, {}, {}, {}}, spared{"all but it at their lowest", PlotSeries::Kind::kBars, {}, {}, {}};
+  for (const LayerSensitivity& layer : sensitivity.layers) {
+    const auto k = static_cast<double>(plot.categories.size());
+    plot.categories.push_back(network.layer(layer.layer).name);
+    lowered.points.emplace_back(k, layer.lowest.loss - sensitivity.highest.loss);
+    spared.points.emplace_back(k, sensitivity.lowest.loss - layer.all_but.loss);
+  }
+  plot.width = std::max(720, 40 * static_cast<int>(plot.categories.size()));
+  plot.series = {lowered, spared};
+  write_file_atomically(file, record.dump(2) + "\n");
+  write_file_atomically(std::filesystem::path(file).replace_extension(".svg").string(), svg(plot));
+}
+
 /// The data set that a run was trained on, if its recipe names one.
 std::string data_of_run(const std::string& run) {
   return std::filesystem::exists(run + "/recipe.json") ? read_run_recipe(run).data : "";
@@ -36,7 +87,7 @@ std::string data_of_run(const std::string& run) {
 }  // namespace
 
 int run_search(const std::vector<std::string>& args) {
-  std::string run, model_file, data, method = "greedy", json_file;
+  std::string run, model_file, data, method = "greedy", json_file, sensitivity_file;
   std::optional<double> budget;
   std::int64_t images = 1024, threads = 2;
   bool quiet = false;
@@ -44,14 +95,18 @@ int run_search(const std::vector<std::string>& args) {
   options.text("run", "DIR", run, "run folder (its model.safetensors and its data set)");
   options.text("model", "FILE", model_file, "model file, instead of --run");
   options.text("data", "SET", data, "data set whose validation split is searched on; default: the run's");
-  options.text("method", "NAME", method, "greedy");
+  options.text("method", "NAME", method, "greedy (move by move) or ilp (an integer program over each layer's measured sensitivity)");
   options.number("budget", "R", budget, 0.001, 1, "relative cost to reach (BOPs over uniform 8 bits)").required();
   options.integer("images", "N", images, 16, 1000000, "pictures of the validation split, degraded by the standard mixture");
   options.integer("threads", "N", threads, 1, 256, "threads; the result does not depend on it");
+  options.text("sensitivity", "FILE.json", sensitivity_file, "write what each layer loses when only it, and all but it, are lowered; picture in FILE.svg");
   options.text("json", "FILE", json_file, "write the result, usable as eval --bits FILE; - for stdout");
   options.flag("quiet", quiet, "no progress");
   if (!options.parse(args)) return 0;
-  if (method != "greedy") throw Error(ExitCode::kUsage, "--method takes greedy, not \"" + method + "\"", "bitpilot search", "give --method greedy");
+  if (method != "greedy" && method != "ilp")
+    throw Error(ExitCode::kUsage, "--method takes greedy or ilp, not \"" + method + "\"", "bitpilot search", "give --method greedy");
+  if (!sensitivity_file.empty() && std::filesystem::path(sensitivity_file).extension() != ".json")
+    throw Error(ExitCode::kUsage, "--sensitivity takes a file that ends in .json", "bitpilot search", "its picture is written beside it, as .svg");
   if (run.empty() == model_file.empty())
     throw Error(ExitCode::kUsage, "give one of --run and --model", "bitpilot search", "see `bitpilot search --help`");
   if (data.empty() && !run.empty()) data = data_of_run(run);
@@ -63,25 +118,22 @@ int run_search(const std::vector<std::string>& args) {
   const auto set = first_images(splits.validation, static_cast<std::size_t>(images));
   const auto samples = std::make_shared<const std::vector<Sample>>(
       evaluation_samples(*set, EvaluationSet::kSeen, standard_mixture(), parts.network.input_shape(), parts.preprocessing.stretch));
-  GreedyOptions greedy;
-  greedy.budget = *budget;
-  if (!quiet)
-    greedy.on_move = [&](const SearchPoint& point) {
-      std::cerr << "search  relative " << point.relative << "  loss " << point.loss << "  " << to_string(point.config, parts.space) << "\n";
-    };
   const CostTable cost = bops_table(parts.network, parts.space);
-  const GreedyResult result = greedy_search(parts.space, cost, engine_judge(model, samples, static_cast<int>(threads)), greedy);
-  json record = point_json(result.best, parts.space);
+  const ConfigJudge judge = engine_judge(model, samples, static_cast<int>(threads));
+  std::optional<Sensitivity> sensitivity;
+  if (method == "ilp" || !sensitivity_file.empty()) sensitivity = measure_sensitivity(parts.space, cost, judge);
+  if (!sensitivity_file.empty()) write_sensitivity(*sensitivity, parts.network, parts.space, sensitivity_file, samples->size());
+  const Found found = method == "ilp" ? solve_program(*sensitivity, parts.space, cost, judge, *budget)
+                                      : search_greedily(parts.space, cost, judge, *budget, quiet);
+  json record = point_json(found.best, parts.space);
+  record.update(found.details);
   record["schema"] = "bitpilot.search/1";
-  record["name"] = "greedy";
+  record["name"] = method;
   record["method"] = method;
   record["budget"] = *budget;
   record["images"] = samples->size();
-  record["evaluations"] = result.evaluations;
-  record["pareto"] = json::array();
-  for (const SearchPoint& point : result.pareto) record["pareto"].push_back(point_json(point, parts.space));
-  std::cout << to_string(result.best.config, parts.space) << "\n  relative cost " << result.best.relative << ", accuracy "
-            << result.best.accuracy << " on " << samples->size() << " validation pictures, " << result.evaluations << " evaluations\n";
+  std::cout << to_string(found.best.config, parts.space) << "\n  relative cost " << found.best.relative << ", accuracy " << found.best.accuracy
+            << " on " << samples->size() << " validation pictures, " << record["evaluations"] << " evaluations\n";
   if (json_file == "-") std::cout << record.dump(2) << "\n";
   else if (!json_file.empty()) write_file_atomically(json_file, record.dump(2) + "\n");
   return 0;
