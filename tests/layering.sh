@@ -26,8 +26,8 @@ allowed() {
     quant/*)                   echo "$quant" "$json|$torch|$pixels" ;;
     env/*)                     echo "$env" "$json|$torch|$pixels" ;;
     policy/*)                  echo "policy/|$env" "$json|$torch|$pixels" ;;
-    experiments/*)             echo "(experiments|policy|env|quant|runtime|data)/" "$json|$torch|$pixels" ;;
-    tests/*)                   echo "(tests|experiments|policy|env|quant|runtime|data)/" "$json|$torch|opencv2/|doctest/|zlib\.h" ;;
+    experiments/*)             echo "(experiments|policy|env|quant|runtime|data)/" "$json|$torch|$pixels|onnx/" ;;
+    tests/*)                   echo "(tests|experiments|policy|env|quant|runtime|data)/" "$json|$torch|opencv2/|doctest/|zlib\.h|onnx/" ;;
     *)                         echo "none" "none" ;;
   esac
 }
