@@ -10,6 +10,7 @@
 
 #include "data/codecs/decode.h"
 #include "experiments/checkpoint.h"
+#include "experiments/cost_choice.h"
 #include "experiments/event_file.h"
 #include "experiments/finish_run.h"
 #include "experiments/methods/method.h"
@@ -88,6 +89,7 @@ struct TrainRun::Impl {
 
   void open();
   void check_folder();
+  void take_networks() const;
   bool train_stage(const Stage& stage);
   std::vector<Stage> supernet_stages();
   std::string latest_stage() const;
@@ -112,6 +114,8 @@ void TrainRun::Impl::open() {
     throw Error(ExitCode::kData, "the training split has " + std::to_string(train_set->size()) + " pictures, less than one batch",
                 request.data, "give more pictures or set \"batch\" lower");
   identity = {{"recipe", recipe_to_json(request.recipe)}, {"data", train_set->hash()}, {"mixture", standard_mixture().hash}};
+  const std::string cost_hash = read_cost(request.cost, parts.network, parts.space).hash;
+  if (!cost_hash.empty()) identity["cost"] = "latency, profile sha256:" + cost_hash;
   folder = request.out;
   checkpoints = path("checkpoints");
   const PathSpec whole{"float", uniform_config(parts.space, 8, 8)};
@@ -310,9 +314,30 @@ CalibrationBatches TrainRun::Impl::calibration() const {
   };
 }
 
+// Another run's trained networks, as if they had been trained here: its float network and its checkpoints.
+void TrainRun::Impl::take_networks() const {
+  const std::string& from = request.networks_from;
+  if (from.empty() || fs::exists(path("float.safetensors"))) return;
+  json before = parse_json(read_file(from + "/recipe.json"), from + "/recipe.json"), now = identity;
+  for (json* run : {&before, &now}) {
+    run->erase("cost");
+    for (const char* free : {"name", "policy", "evaluation_images"}) (*run)["recipe"].erase(free);
+  }
+  if (before != now)
+    throw Error(ExitCode::kData, "the other run was trained with another recipe or data set: " + difference(before, now), "--networks-from " + from,
+                "take the recipe of that run; only its name and its policy may differ");
+  std::error_code failure;
+  for (const char* name : {"checkpoints", "metrics.jsonl", "events.out.tfevents.run", "float.safetensors"}) {  // the last one tells that all are there
+    if (!fs::exists(from + "/" + name, failure) && std::string(name) == "events.out.tfevents.run") continue;
+    fs::copy(from + "/" + name, path(name), fs::copy_options::recursive | fs::copy_options::overwrite_existing, failure);
+    if (failure) throw Error(ExitCode::kMachine, "the trained networks cannot be copied: " + failure.message(), from + "/" + name, "check the folder and its rights");
+  }
+}
+
 bool TrainRun::Impl::run() {
   open();
   check_folder();
+  take_networks();
   const std::string float_file = path("float.safetensors");
   NamedTensors float_tensors = float_network->parameters();
   for (const auto& buffer : float_network->buffers()) float_tensors.push_back(buffer);

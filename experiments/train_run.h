@@ -18,6 +18,9 @@ struct TrainRequest {
   std::string data;        ///< data set
   std::string out;         ///< run folder
   std::string float_from;  ///< another run's folder whose float network is taken instead of training one; may be empty
+  std::string networks_from;  ///< another run's folder whose float network and supernet are taken: the recipes may differ in name and
+                              ///< policy alone; may be empty
+  std::string cost = "bops";  ///< what the policy pays for, as experiments/cost_choice.h reads it
   bool resume = false;
   int threads = 2;
   Progress::Style progress = Progress::Style::kLines;

@@ -71,6 +71,11 @@ class Learner {
         anchor_costs(model_, options_.cost ? *options_.cost : bops_table(model_.network, model_.space));
     p_.first_cost.assign(costs.first.begin(), costs.first.end());
     p_.second_cost.assign(costs.second.begin(), costs.second.end());
+    if (options_.cost && options_.cost->unit() == "ms") {
+      p_.cost_unit = "ms";
+      p_.reference_ms = options_.cost->reference();
+      p_.observing_cost = options_.observing_ms / p_.reference_ms;
+    }
     p_.lambda_low = options_.lambda_low;
     p_.lambda_high = options_.lambda_high;
     const auto knots = static_cast<std::size_t>(options_.knots);
@@ -326,7 +331,9 @@ class Learner {
 }  // namespace
 
 double policy_relative_cost(const ModelData& model) {
-  return PolicyHead(model).bops() / bops_table(model.network, model.space).reference();
+  const PolicyHead head(model);
+  if (head.parameters().cost_unit != "bops") return head.parameters().observing_cost;
+  return head.bops() / bops_table(model.network, model.space).reference();
 }
 
 double curve_score(const std::vector<SweepPoint>& points, double low, double high) {

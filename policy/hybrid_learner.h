@@ -31,7 +31,8 @@ struct PolicyOptions {
   std::vector<bool> stem{false,
                          true};   ///< whether the estimator reads the stem's means; the later must beat the earlier
   double least_gain = 1e-4;       ///< accuracy that a richer choice must bring on validation to be taken (shrinkage)
-  std::optional<CostTable> cost;  ///< empty: BOPs
+  std::optional<CostTable> cost;  ///< empty: BOPs; a table in "ms" prices looks in time
+  double observing_ms = 0;        ///< with a table in "ms": of statistics and policy together
   std::function<void(const std::string&)> log;  ///< one line per stage
 };
 
@@ -54,7 +55,7 @@ PolicyResult fit_policy(ModelData& model, const PolicyOptions& options, const Ou
 /// cost-accuracy curve.
 double curve_score(const std::vector<SweepPoint>& points, double low, double high);
 
-/// Relative cost of the policy's own operations in BOPs over uniform 8-bit.
+/// Relative cost of observing and deciding, in the unit that the policy is priced in: BOPs over uniform 8-bit, or measured time over it.
 double policy_relative_cost(const ModelData& model);
 
 }  // namespace bitpilot

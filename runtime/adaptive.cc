@@ -87,6 +87,19 @@ struct AdaptiveSession::Impl {
     decision.distributions = std::move(second.distributions);
   }
 
+  /// By the policy's own price list; a look that is none of its anchors costs what its BOPs do.
+  double priced(const Decision& decision) const {
+    if (!head || head->parameters().cost_unit == "bops") return decision.relative;
+    const PolicyParameters& prices = head->parameters();
+    double sum = decision.policy_bops > 0 ? prices.observing_cost : 0;
+    for (std::size_t i = 0; i < decision.looks.size(); ++i) {
+      const Look& look = decision.looks[i];
+      const std::vector<float>& list = i == 0 ? prices.first_cost : prices.second_cost;
+      sum += look.anchor >= 0 ? static_cast<double>(list[static_cast<std::size_t>(look.anchor)]) : look.relative;
+    }
+    return sum;
+  }
+
   std::shared_ptr<const Model> model;
   Session session;
   CostTable cost;
@@ -114,6 +127,7 @@ Decision AdaptiveSession::decide(const Prepared& picture, const DecisionRule& ru
     impl_->look_static(data.anchors[static_cast<std::size_t>(data.safe_anchor)].config, decision);
   }
   decision.relative = decision.bops / impl_->cost.reference();
+  decision.priced = impl_->priced(decision);
   return decision;
 }
 

@@ -31,6 +31,7 @@ struct Decision {
   float severity = 0;
   std::string fallback;                            ///< "" or "out_of_range"
   double bops = 0, policy_bops = 0, relative = 0;  ///< of all looks (stem once), the policy and the statistics
+  double priced = 0;       ///< relative cost in the unit that the policy was priced in (PolicyParameters::cost_unit); BOPs: = relative
   bool calibrated = true;                          ///< every look's configuration is an anchor
   double policy_ms = 0, backbone_ms = 0;
 };

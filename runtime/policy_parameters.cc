@@ -140,6 +140,13 @@ void read_description(const std::string& text, PolicyParameters& p) {
     p.first_weight = json.at("first_weight");
     p.stop_weight = json.at("stop_weight");
     p.family = json.at("distribution");
+    if (json.contains("cost")) {
+      p.cost_unit = json["cost"].at("unit");
+      p.reference_ms = json["cost"].at("reference_ms");
+      p.observing_cost = json["cost"].at("observing");
+      if (p.cost_unit != "ms" || !(p.reference_ms > 0) || !std::isfinite(p.reference_ms) || !(p.observing_cost >= 0) || !(p.observing_cost < 1e3))
+        refuse("cost");
+    }
   } catch (const nlohmann::json::exception& error) {
     refuse(error.what());
   }
@@ -222,7 +229,7 @@ PolicyData pack_policy(const PolicyParameters& p) {
       p.spread.size() % (2 * anchors) != 0)
     throw Error(ExitCode::kBug, "policy parameters of unequal sizes", "pack_policy", "report this");
   PolicyData data;
-  data.description = nlohmann::json{
+  nlohmann::json description{
       {"kind", "two_look"},
       {"version", kLayoutVersion},
       {"lambda_range", {p.lambda_low, p.lambda_high}},
@@ -230,8 +237,10 @@ PolicyData pack_policy(const PolicyParameters& p) {
       {"stop_signal", kSignals[static_cast<int>(p.signal)]},
       {"first_weight", p.first_weight},
       {"stop_weight", p.stop_weight},
-      {"distribution",
-       p.family}}.dump();
+      {"distribution", p.family}};
+  if (p.cost_unit != "bops")
+    description["cost"] = {{"unit", p.cost_unit}, {"reference_ms", p.reference_ms}, {"observing", p.observing_cost}};
+  data.description = description.dump();
   const std::int64_t k = length(anchors), knots = length(p.knots());
   data.tensors["feature_mean"] = tensor("F32", p.feature_mean, {length(p.feature_mean.size())});
   data.tensors["feature_scale"] = tensor("F32", p.feature_scale, {length(p.feature_scale.size())});

@@ -50,7 +50,7 @@ void complete(CostTable& cost, const BitSpace& space, int layer) {
 }  // namespace
 
 std::string profile_text(const Machine& machine, const Network& network, const BitSpace& space,
-                         const std::vector<ProfileEntry>& entries) {
+                         const std::vector<ProfileEntry>& entries, double observing_ms) {
   using Json = nlohmann::ordered_json;
   Json layers = Json::array();
   for (int l = 0; l < network.layer_count(); ++l)
@@ -66,7 +66,8 @@ std::string profile_text(const Machine& machine, const Network& network, const B
       {"schema", kSchema},          {"cpu", machine.cpu},
       {"isa", machine.isa},         {"threads", machine.threads},
       {"version", machine.version}, {"network", {{"name", network.name}, {"sha256", sha256(network.to_text())}}},
-      {"block", space.block},       {"layers", std::move(layers)}};
+      {"block", space.block},       {"observing_ms", observing_ms},
+      {"layers", std::move(layers)}};
   return json.dump(1) + "\n";
 }
 
@@ -74,13 +75,14 @@ Profile parse_profile(const std::string& text, const std::string& where, const N
                       const Machine& machine) {
   const nlohmann::json json = parse_json(text, where);
   const JsonReader file(json, where);
-  file.allow({"schema", "cpu", "isa", "threads", "version", "network", "block", "layers"});
+  file.allow({"schema", "cpu", "isa", "threads", "version", "network", "block", "observing_ms", "layers"});
   if (file.at("schema").text() != kSchema) file.fail("is no " + std::string(kSchema));
   Profile profile{{file.at("cpu").text(), file.at("isa").text(), static_cast<int>(file.at("threads").integer(1, 64)),
                    file.at("version").text()},
                   file.at("network").at("sha256").text(),
                   CostTable("ms", network, space),
-                  KernelChoice()};
+                  KernelChoice(),
+                  file.at("observing_ms").number(0, kLongest)};
   check_machine(profile.machine, machine, where);
   if (profile.network != sha256(network.to_text()) || file.at("block").integer(1, 64) != space.block)
     throw Error(ExitCode::kData, "times of another network: " + file.at("network").at("name").text(), where,

@@ -16,6 +16,7 @@ struct Profile {
   std::string network;  ///< SHA-256 of its canonical text
   CostTable cost;       ///< unit "ms"; bits that the space does not offer cost what the next wider offered ones do
   KernelChoice choice;
+  double observing_ms = 0;  ///< statistics and, where the model had a policy, its decision: what every adaptive picture pays
 };
 
 /// One measured setting of one layer.
@@ -29,7 +30,7 @@ struct ProfileEntry {
 
 /// JSON text of bitpilot.profile/1.
 std::string profile_text(const Machine& machine, const Network& network, const BitSpace& space,
-                         const std::vector<ProfileEntry>& entries);
+                         const std::vector<ProfileEntry>& entries, double observing_ms);
 /// Reads profile_text.  Throws Error(kData) if it is of another network, space or machine (processor, instruction set
 /// or threads), or damaged.
 Profile parse_profile(const std::string& text, const std::string& where, const Network& network, const BitSpace& space,

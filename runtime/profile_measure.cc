@@ -1,19 +1,24 @@
 #include "runtime/profile_measure.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <map>
 #include <memory>
 #include <tuple>
 
+#include "data/image_statistics.h"
+#include "data/preprocess.h"
+#include "runtime/adaptive.h"
 #include "runtime/core/integer.h"
+#include "runtime/core/random.h"
 #include "runtime/engine/engine.h"
 #include "runtime/samples.h"
 
 namespace bitpilot {
 namespace {
 
-constexpr int kTurns = 15;
+constexpr int kTurns = 15, kObservingTurns = 201;
 constexpr double kShortestTurn = 20e-6;  // seconds: long beside the clock's own time
 constexpr int kWidths = 4;               ///< timed of a layer: quarters of its blocks
 
@@ -135,6 +140,26 @@ std::vector<ProfileEntry> measure_profile(const ModelData& model, const Kernels&
     progress(l + 1);
   }
   return entries;
+}
+
+double measure_observing(const ModelData& model, const Kernels& kernels) {
+  using Clock = std::chrono::steady_clock;
+  const Shape input = model.network.input_shape();
+  if (input.channels != 1 && input.channels != 3) return 0;
+  Random random(1, "profile picture");
+  Image luma(input.height, input.width, 1), picture(input.height, input.width, input.channels);
+  for (Image* image : {&luma, &picture})
+    for (std::uint8_t& pixel : image->pixels) pixel = static_cast<std::uint8_t>(60 + random.below(120));
+  const Prepared prepared = preprocess(picture.view(), input, model.preprocessing.stretch);
+  AdaptiveSession adaptive(std::make_shared<const Model>(model, &kernels));
+  Samples statistics, policy;
+  for (int turn = 0; turn < kObservingTurns; ++turn) {
+    const Clock::time_point start = Clock::now();
+    image_statistics(luma.view());
+    statistics.add(std::chrono::duration<double>(Clock::now() - start).count());
+    if (PolicyHead::has_policy(model)) policy.add(adaptive.decide(prepared, {std::nullopt, model.default_lambda}).policy_ms / 1e3);
+  }
+  return (statistics.median() + policy.median()) * 1e3;
 }
 
 }  // namespace bitpilot

@@ -1,11 +1,13 @@
 #include "experiments/commands/search.h"
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "data/codecs/decode.h"
+#include "experiments/cost_choice.h"
 #include "experiments/recipe.h"
 #include "experiments/svg_plot.h"
 #include "experiments/training_data.h"
@@ -79,6 +81,20 @@ void write_sensitivity(const Sensitivity& sensitivity, const Network& network, c
   write_file_atomically(std::filesystem::path(file).replace_extension(".svg").string(), svg(plot));
 }
 
+/// Relative cost that --budget asks for.
+double read_search_budget(const std::string& text, const CostTable& cost) {
+  const bool time = text.ends_with("ms");
+  const std::string digits = time ? text.substr(0, text.size() - 2) : text;
+  double value = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (error != std::errc() || end != digits.data() + digits.size() || !(value > 0) || (!time && value > 1))
+    throw Error(ExitCode::kUsage, "--budget takes a relative cost above 0 and up to 1, or milliseconds, not \"" + text + "\"", "bitpilot search",
+                "give --budget 0.12, or --cost latency:FILE --budget 2.5ms");
+  if (time && cost.unit() != "ms")
+    throw Error(ExitCode::kUsage, "--budget " + text + " needs this machine's times", "bitpilot search", "give --cost latency:FILE (bitpilot profile), or a relative cost");
+  return time ? std::min(1.0, value / cost.reference()) : value;
+}
+
 /// The data set that a run was trained on, if its recipe names one.
 std::string data_of_run(const std::string& run) {
   return std::filesystem::exists(run + "/recipe.json") ? read_run_recipe(run).data : "";
@@ -88,7 +104,7 @@ std::string data_of_run(const std::string& run) {
 
 int run_search(const std::vector<std::string>& args) {
   std::string run, model_file, data, method = "greedy", json_file, sensitivity_file;
-  std::optional<double> budget;
+  std::string budget_text, cost_text = "bops";
   std::int64_t images = 1024, threads = 2;
   bool quiet = false;
   Options options("search", "find the best fixed mixed-precision configuration, by inference only");
@@ -96,7 +112,8 @@ int run_search(const std::vector<std::string>& args) {
   options.text("model", "FILE", model_file, "model file, instead of --run");
   options.text("data", "SET", data, "data set whose validation split is searched on; default: the run's");
   options.text("method", "NAME", method, "greedy (move by move) or ilp (an integer program over each layer's measured sensitivity)");
-  options.number("budget", "R", budget, 0.001, 1, "relative cost to reach (BOPs over uniform 8 bits)").required();
+  options.text("budget", "R", budget_text, "cost to reach: relative to uniform 8 bits, or with --cost latency in milliseconds (2.5ms)").required();
+  options.text("cost", "KIND", cost_text, "what a configuration costs: bops (default), or latency:FILE, this machine's times (bitpilot profile)");
   options.integer("images", "N", images, 16, 1000000, "pictures of the validation split, degraded by the standard mixture");
   options.integer("threads", "N", threads, 1, 256, "threads; the result does not depend on it");
   options.text("sensitivity", "FILE.json", sensitivity_file, "write what each layer loses when only it, and all but it, are lowered; picture in FILE.svg");
@@ -109,28 +126,31 @@ int run_search(const std::vector<std::string>& args) {
     throw Error(ExitCode::kUsage, "--sensitivity takes a file that ends in .json", "bitpilot search", "its picture is written beside it, as .svg");
   if (run.empty() == model_file.empty())
     throw Error(ExitCode::kUsage, "give one of --run and --model", "bitpilot search", "see `bitpilot search --help`");
+  check_cost(cost_text);
   if (data.empty() && !run.empty()) data = data_of_run(run);
   if (data.empty()) throw Error(ExitCode::kUsage, "--data SET is missing", "bitpilot search", "name the data set to search on");
 
   const auto model = Model::load(run.empty() ? model_file : run + "/model.safetensors");
   const ModelData& parts = model->data();
+  const CostTable cost = read_cost(cost_text, parts.network, parts.space).table;
+  const double budget = read_search_budget(budget_text, cost);
   const DataSplits splits = open_splits(data, decode_file);
   const auto set = first_images(splits.validation, static_cast<std::size_t>(images));
   const auto samples = std::make_shared<const std::vector<Sample>>(
       evaluation_samples(*set, EvaluationSet::kSeen, standard_mixture(), parts.network.input_shape(), parts.preprocessing.stretch));
-  const CostTable cost = bops_table(parts.network, parts.space);
   const ConfigJudge judge = engine_judge(model, samples, static_cast<int>(threads));
   std::optional<Sensitivity> sensitivity;
   if (method == "ilp" || !sensitivity_file.empty()) sensitivity = measure_sensitivity(parts.space, cost, judge);
   if (!sensitivity_file.empty()) write_sensitivity(*sensitivity, parts.network, parts.space, sensitivity_file, samples->size());
-  const Found found = method == "ilp" ? solve_program(*sensitivity, parts.space, cost, judge, *budget)
-                                      : search_greedily(parts.space, cost, judge, *budget, quiet);
+  const Found found = method == "ilp" ? solve_program(*sensitivity, parts.space, cost, judge, budget)
+                                      : search_greedily(parts.space, cost, judge, budget, quiet);
   json record = point_json(found.best, parts.space);
   record.update(found.details);
   record["schema"] = "bitpilot.search/1";
   record["name"] = method;
   record["method"] = method;
-  record["budget"] = *budget;
+  record["budget"] = budget;
+  record["cost_unit"] = cost.unit();
   record["images"] = samples->size();
   std::cout << to_string(found.best.config, parts.space) << "\n  relative cost " << found.best.relative << ", accuracy " << found.best.accuracy
             << " on " << samples->size() << " validation pictures, " << record["evaluations"] << " evaluations\n";

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "experiments/cost_choice.h"
 #include "experiments/train_run.h"
 #include "runtime/commands/options.h"
 #include "runtime/core/error.h"
@@ -34,7 +35,7 @@ Recipe read_recipe(const std::string& config, const std::vector<std::string>& se
 }  // namespace
 
 int run_train(const std::vector<std::string>& args) {
-  std::string config, data, out, device = "cpu", float_from, cost = "bops";
+  std::string config, data, out, device = "cpu", float_from, networks_from, cost = "bops";
   std::vector<std::string> settings;
   std::int64_t seed = -1, threads = std::max(1U, std::thread::hardware_concurrency());
   bool resume = false, quiet = false;
@@ -45,19 +46,24 @@ int run_train(const std::vector<std::string>& args) {
   options.integer("seed", "N", seed, 0, INT64_MAX, "seed; default: the recipe's");
   options.flag("resume", resume, "continue the run in --out, or start it where there is none");
   options.text("device", "NAME", device, "cpu");
-  options.text("cost", "KIND", cost, "what the policy pays for: bops");
+  options.text("cost", "KIND", cost, "what the policy pays for: bops (default), or latency:FILE, this machine's times (bitpilot profile)");
   options.text("float-from", "DIR", float_from, "take the float network of another run instead of training one");
+  options.text("networks-from", "DIR", networks_from, "take float network and supernet of another run of this recipe: only the policy is learned");
   options.list("set", "FIELD=VALUE", settings, "override a field of the recipe, as supernet.epochs=4");
   options.integer("threads", "N", threads, 1, 256, "threads; the result does not depend on it");
   options.flag("quiet", quiet, "no progress");
   if (!options.parse(args)) return 0;
   if (device != "cpu")
     throw Error(ExitCode::kMachine, "this build trains on the CPU only, not on \"" + device + "\"", "--device", "give --device cpu");
-  if (cost != "bops") throw Error(ExitCode::kUsage, "--cost takes bops", "bitpilot train", "see `bitpilot train --help`");
+  check_cost(cost);
 
   const auto has_float = [](const std::string& run) { return std::filesystem::exists(run + "/float.safetensors"); };
   if (!float_from.empty() && !has_float(float_from) && !has_float(out))
     throw Error(ExitCode::kData, "no float.safetensors in this folder", "--float-from " + float_from, "name the folder of another run");
+  if (!networks_from.empty() && !has_float(networks_from) && !has_float(out))
+    throw Error(ExitCode::kData, "no float.safetensors in this folder", "--networks-from " + networks_from, "name the folder of a finished run");
+  if (!networks_from.empty() && !float_from.empty())
+    throw Error(ExitCode::kUsage, "--networks-from and --float-from exclude each other", "bitpilot train", "--networks-from takes the float network too");
   TrainRequest request;
   request.recipe = read_recipe(config, settings);
   if (options.given("seed")) request.recipe.seed = static_cast<std::uint64_t>(seed);
@@ -66,6 +72,8 @@ int run_train(const std::vector<std::string>& args) {
     throw Error(ExitCode::kUsage, "neither --data nor the recipe names a data set", "bitpilot train", "give --data FOLDER or --data fashion-mnist");
   request.out = out;
   request.float_from = float_from;
+  request.networks_from = networks_from;
+  request.cost = cost;
   request.resume = resume;
   request.threads = static_cast<int>(threads);
   request.progress = Progress::style(quiet);

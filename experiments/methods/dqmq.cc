@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "env/outcomes.h"
+#include "experiments/cost_choice.h"
 #include "experiments/methods/method.h"
 #include "experiments/network_simulator.h"
 #include "experiments/training_data.h"
@@ -76,9 +77,13 @@ void learn_policy(FinishedTraining* training) {
   options.seed = recipe.seed;
   options.reference_anchor = recipe.policy.reference;
   options.log = [](const std::string& line) { std::cerr << line << "\n"; };
+  const CostChoice cost = read_cost(training->request.cost, training->model.network, training->model.space);
+  options.cost = cost.table;
+  options.observing_ms = cost.observing_ms;
   json log{{"looks", fit_policy(training->model, options, policy_split, validation).log}};
   log["prices"] = set_prices_of(training);
-  if (recipe.policy.offset_steps > 0) log["offsets"] = learn_offsets_of(training, policy_split, train, validation, check);
+  if (cost.table.unit() != "bops") log["offsets"] = {{"skipped", "they are priced in bit operations"}};
+  else if (recipe.policy.offset_steps > 0) log["offsets"] = learn_offsets_of(training, policy_split, train, validation, check);
   write_file_atomically(training->request.out + "/policy.json", log.dump(2) + "\n");
   training->validation = validation;
 }

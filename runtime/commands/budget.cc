@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "runtime/core/error.h"
+#include "runtime/policy_head.h"
 
 namespace bitpilot {
 
@@ -22,8 +23,15 @@ double lambda_for(const std::vector<BudgetPoint>& table, double relative) {
 
 double read_budget(const std::string& text, const ModelData& model) {
   if (text.size() > 2 && text.ends_with("ms") && text.find_first_not_of("0123456789.") == text.size() - 2) {
-    throw Error(ExitCode::kUsage, "--budget " + text + " needs a table of this machine's latencies, and there is none",
-                "bitpilot", "measure one with `bitpilot profile`, or give a mean relative cost such as --budget 0.15");
+    const double reference = PolicyHead::has_policy(model) ? unpack_policy(model).reference_ms : 0;
+    if (reference == 0 || model.budget.empty())
+      throw Error(ExitCode::kUsage, "--budget " + text + " needs a policy that is priced in time, this model's is not", "bitpilot",
+                  "measure this machine with `bitpilot profile`, train with --cost latency:FILE, or give a mean relative cost such as --budget 0.15");
+    double wanted = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size() - 2, wanted);
+    if (error != std::errc() || end != text.data() + text.size() - 2 || !(wanted > 0))
+      throw Error(ExitCode::kUsage, "--budget takes milliseconds above 0, not \"" + text + "\"", "bitpilot", "give --budget 2.5ms, say");
+    return std::min(1.0, wanted / reference);
   }
   double budget = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), budget);

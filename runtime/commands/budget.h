@@ -14,7 +14,8 @@ namespace bitpilot {
 /// points, the nearest end outside of them.  The table must not be empty.
 double lambda_for(const std::vector<BudgetPoint>& table, double relative);
 
-/// Reads a --budget: a mean relative cost in (0, 1].  Throws Error(kUsage) on anything else, and where the model has no
+/// Reads a --budget: a mean relative cost in (0, 1], or milliseconds ("2.5ms") where the model's policy is priced in time.  Returns the
+/// relative cost in the policy's unit.  Throws Error(kUsage) on anything else, and where the model has no
 /// table.
 double read_budget(const std::string& text, const ModelData& model);
 

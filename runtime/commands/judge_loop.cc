@@ -135,7 +135,7 @@ void JudgeLoop::judge(AdaptiveSession& session, Ticket&& ticket) {
     const std::lock_guard lock(mutex_);
     ++counts_.processed;
     for (const JudgedPicture& part : judged) {
-      if (budget_) budget_->add(number, part.decision.relative);
+      if (budget_) budget_->add(number, part.decision.priced);
       listener_.judged(part);
     }
   });

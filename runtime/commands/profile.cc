@@ -47,7 +47,7 @@ int run_profile(const std::vector<std::string>& args) {
   const std::vector<ProfileEntry> entries = measure_profile(
       model, kernels, machine.threads, [&](int layers) { progress.update(static_cast<std::uint64_t>(layers)); });
   progress.finish();
-  const std::string text = profile_text(machine, model.network, model.space, entries);
+  const std::string text = profile_text(machine, model.network, model.space, entries, measure_observing(model, kernels));
   if (out == "-") {
     std::fputs(text.c_str(), stdout);
     return 0;

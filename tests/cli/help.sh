@@ -52,7 +52,7 @@ wrong 2 "exclude each other" run --model "$folder/model.safetensors" --source . 
 wrong 2 "--budget takes" run --model "$folder/model.safetensors" --source . --budget 1.5
 wrong 2 "--budget takes" run --model "$folder/model.safetensors" --source . --budget ms
 for command in run eval; do
-  wrong 2 "measure one with \`bitpilot profile\`" $command --model "$folder/model.safetensors" $([ $command = run ] && echo --source || echo --data) . --budget 2.5ms
+  wrong 2 "measure this machine with \`bitpilot profile\`" $command --model "$folder/model.safetensors" $([ $command = run ] && echo --source || echo --data) . --budget 2.5ms
 done
 wrong 2 "--tile takes width,height" run --model "$folder/model.safetensors" --source . --tile 224
 wrong 2 "unknown flag --mod" run --mod m

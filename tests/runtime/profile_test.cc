@@ -30,7 +30,7 @@ struct Small {
     }
     return all;
   }
-  std::string text() const { return profile_text(kHere, network, space, entries()); }
+  std::string text() const { return profile_text(kHere, network, space, entries(), 0.003); }
   Profile parsed(const Machine& machine) const { return parse_profile(text(), "p.json", network, space, machine); }
 };
 
@@ -60,6 +60,7 @@ TEST_CASE("profile: what was written is read again as a price list in millisecon
   CHECK(profile.choice.place(layer, {8, 8, blocks}) == 1);
   CHECK(profile.choice.place(layer, {4, 4, blocks}) == 0);
   CHECK(profile.cost.reference() > 0);
+  CHECK(profile.observing_ms == doctest::Approx(0.003));
 }
 
 TEST_CASE("profile: times of another processor, instruction set, number of threads or network are refused by name") {
@@ -89,8 +90,9 @@ TEST_CASE(
   CHECK(done == model.network.layer_count());
   for (const ProfileEntry& entry : entries) CHECK(entry.ms > 0);
   const Machine machine = this_machine(kernels, 1);
-  Profile profile = parse_profile(profile_text(machine, model.network, model.space, entries), "p.json", model.network,
+  Profile profile = parse_profile(profile_text(machine, model.network, model.space, entries, measure_observing(model, kernels)), "p.json", model.network,
                                   model.space, machine);
+  CHECK(profile.observing_ms > 0);
   for (int l = 0; l < model.network.layer_count(); ++l) {
     const int blocks = model.space.layers[static_cast<std::size_t>(l)].blocks;
     for (int bits = 2; bits <= 8; ++bits) CHECK(profile.cost.at(l, bits, bits, blocks) > 0);
