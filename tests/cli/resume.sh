@@ -43,6 +43,29 @@ tags() { strings -n 8 "$1" | grep -o 'float/loss/[a-z0-9]*\|supernet2*/loss/[a-z
 "$train" train --config "$recipe" --out "$work/one" --threads 1 --quiet >"$work/one.log" 2>&1 || { cat "$work/one.log"; fail "the training on one thread"; }
 cmp "$work/whole/model.safetensors" "$work/one/model.safetensors" || fail "threads change the model"
 
+# A policy priced in this machine's time, learned on the networks of that run: the same networks, another policy, budgets in milliseconds.
+bitpilot=$BITPILOT_BIN/bitpilot
+"$bitpilot" profile --model "$work/whole/model.safetensors" --out "$work/profile.json" --quiet >"$work/log" 2>&1 || { cat "$work/log"; fail "profile"; }
+"$train" train --config "$recipe" --networks-from "$work/whole" --cost "latency:$work/profile.json" --out "$work/timed" --quiet >"$work/log" 2>&1 ||
+  { cat "$work/log"; fail "a policy priced in time"; }
+cmp "$work/whole/float.safetensors" "$work/timed/float.safetensors" || fail "--networks-from changed the float network"
+anchors() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["anchors"])' "$1/summary.json"; }
+[ "$(anchors "$work/whole")" = "$(anchors "$work/timed")" ] || fail "--networks-from changed the anchors"
+for budget in 0.5 1000ms; do
+  "$bitpilot" eval --model "$work/timed/model.safetensors" --data fashion-mnist --limit 20 --bits policy --budget $budget --quiet >"$work/log" 2>&1 ||
+    { cat "$work/log"; fail "eval --budget $budget of a policy priced in time"; }
+done
+"$bitpilot" eval --model "$work/whole/model.safetensors" --data fashion-mnist --limit 20 --bits policy --budget 2ms --quiet >"$work/log" 2>&1
+[ $? -eq 2 ] && grep -q -- '--cost latency' "$work/log" || fail "a budget in milliseconds of a policy priced in BOPs must exit 2"
+"$train" search --run "$work/whole" --method ilp --cost "latency:$work/profile.json" --budget 1000ms --images 32 --quiet --sensitivity "$work/s.json" \
+  --json "$work/ilp.json" >"$work/log" 2>&1 || { cat "$work/log"; fail "search --method ilp in milliseconds"; }
+grep -q '"cost_unit": "ms"' "$work/ilp.json" && [ -s "$work/s.json" ] && grep -q '</svg>' "$work/s.svg" || fail "what search wrote"
+"$train" search --run "$work/whole" --budget 1ms --images 32 --quiet >"$work/log" 2>&1
+[ $? -eq 2 ] && grep -q 'latency:FILE' "$work/log" || fail "search in milliseconds without times must exit 2"
+"$train" export --run "$work/whole" --format onnx --bits u4 --out "$work/u4.onnx" >"$work/log" 2>&1 && [ -s "$work/u4.onnx" ] || fail "export --format onnx"
+"$train" export --run "$work/whole" --format onnx --bits half8 --out "$work/half.onnx" >"$work/log" 2>&1
+[ $? -eq 2 ] && [ ! -e "$work/half.onnx" ] || fail "an ONNX graph of half the filters must be refused"
+
 # Another recipe, another folder and a damaged checkpoint are told apart.
 "$train" train --config "$recipe" --out "$work/cut" --resume --seed 5 --quiet 2>"$work/err"
 [ $? -eq 3 ] && grep -q 'recipe/seed' "$work/err" || fail "a resume with another seed must exit 3 and name the field"
@@ -71,6 +94,11 @@ check() {  # check CODE WORD ARGS…
 check 2 'epochs' --config "$recipe" --out "$work/x" --set supernet.0.epochs=many
 check 2 'outside 0..1000' --config "$recipe" --out "$work/x" --set supernet.0.epochs=-1
 check 2 'in stages' --config "$recipe" --out "$work/x" --set supernet.epochs=3
+check 2 'latency:FILE' --config "$recipe" --out "$work/x" --cost watts
+check 3 "$work/none.json" --config "$recipe" --out "$work/x" --cost "latency:$work/none.json"
+check 3 'no float.safetensors' --config "$recipe" --out "$work/x" --networks-from "$work/none"
+check 2 'exclude each other' --config "$recipe" --out "$work/x" --networks-from "$work/whole" --float-from "$work/whole"
+check 3 'recipe/seed' --config "$recipe" --out "$work/y" --networks-from "$work/whole" --seed 9
 check 3 'no float.safetensors' --config "$recipe" --out "$work/x" --float-from "$work/none"
 [ -e "$work/x" ] && fail "a refused training left its folder"
 "$train" train --help >/dev/full 2>"$work/err"

@@ -113,3 +113,31 @@ TEST_CASE("runtime/adaptive: a fixed rule runs that configuration for every pict
   CHECK(uncalibrated.looks.at(0).anchor == -1);
   CHECK(uncalibrated.looks.at(0).config == to_string(other, model->data().space));
 }
+
+TEST_CASE("runtime/adaptive: a policy priced in time bills its own price list beside the BOPs") {
+  ModelData data = adaptive_model();
+  PolicyParameters policy = unpack_policy(data);
+  policy.cost_unit = "ms";
+  policy.reference_ms = 2;
+  policy.observing_cost = 0.0625;
+  for (std::size_t k = 0; k < policy.anchors(); ++k) {
+    policy.first_cost[k] = 0.25F + 0.125F * static_cast<float>(k);
+    policy.second_cost[k] = 0.5F + 0.125F * static_cast<float>(k);
+  }
+  const auto in_bops = std::make_shared<Model>(data);
+  data.policy = pack_policy(policy);
+  const auto in_time = std::make_shared<Model>(data);
+  AdaptiveSession bops(in_bops), time(in_time);
+  int two_looks = 0;
+  for (std::uint64_t i = 0; i < 40; ++i) {
+    const Decision counted = bops.decide(picture(i), {std::nullopt, 0.4});
+    CHECK(counted.priced == counted.relative);
+    const Decision timed = time.decide(picture(i), {std::nullopt, 0.4});
+    double priced = 0.0625 + policy.first_cost[static_cast<std::size_t>(timed.looks[0].anchor)];
+    if (timed.looks.size() == 2) priced += policy.second_cost[static_cast<std::size_t>(timed.looks[1].anchor)];
+    two_looks += timed.looks.size() == 2;
+    CHECK(timed.priced == doctest::Approx(priced));
+    CHECK(timed.relative != doctest::Approx(timed.priced));
+  }
+  CHECK(two_looks > 0);
+}

@@ -4,6 +4,9 @@
 
 #include <cmath>
 
+#include "tests/support/random_policy.h"
+#include "tests/support/sample_model.h"
+
 using bitpilot::BudgetIntegrator;
 using bitpilot::BudgetPoint;
 using bitpilot::InOrder;
@@ -39,6 +42,25 @@ TEST_CASE("commands/budget: a budget is above 0 and at most 1") {
   }
   model.budget.clear();
   CHECK_THROWS(bitpilot::read_budget("0.25", model));
+}
+
+TEST_CASE("commands/budget: milliseconds are relative to the price list's 8 bits, and only a policy priced in time takes them") {
+  bitpilot::ModelData model = bitpilot::testing::sample_model(bitpilot::testing::sample_network());
+  model.statistics.clear();
+  model.ranges.clear();
+  model.budget = kTable;
+  bitpilot::PolicyParameters policy = bitpilot::testing::random_policy(model);
+  model.policy = bitpilot::pack_policy(policy);
+  CHECK_THROWS(bitpilot::read_budget("2.5ms", model));
+  policy.cost_unit = "ms";
+  policy.reference_ms = 4;
+  policy.observing_cost = 0.125;
+  model.policy = bitpilot::pack_policy(policy);
+  CHECK(bitpilot::unpack_policy(model).observing_cost == 0.125);
+  CHECK(bitpilot::read_budget("2.5ms", model) == doctest::Approx(0.625));
+  CHECK(bitpilot::read_budget("9ms", model) == 1);
+  CHECK(bitpilot::read_budget("0.3", model) == doctest::Approx(0.3));
+  for (const char* wrong : {"0ms", "ms", "1.2.3ms", "-1ms"}) CHECK_THROWS(bitpilot::read_budget(wrong, model));
 }
 
 TEST_CASE("commands/budget: the integrator holds the mean cost of a stream that differs from validation") {
