@@ -126,7 +126,8 @@ void draw(Page& page, const PlotSeries& series, const Axis& x, const Axis& y, do
     if (bars) page.box(cx - bar_width / 2, std::min(cy, zero), bar_width, std::abs(cy - zero));
     else if (!steps) page << "<circle class=\"dot\" cx=\"" << cx << "\" cy=\"" << cy << "\" r=\"" << (series.kind == PlotSeries::Kind::kPoints ? 4 : 2.5) << "\"/>\n";
     if (i < series.intervals.size()) page.line("whisker", cx, y.at(series.intervals[i].first), cx, y.at(series.intervals[i].second));
-    if (i < series.labels.size()) page.text(series.labels[i], cx + 6, cy - 6, "class=\"tick\"");
+    const bool at_the_edge = cx > x.to - kLetter * 8;
+    if (i < series.labels.size()) page.text(series.labels[i], cx + (at_the_edge ? -6 : 6), cy - 6, at_the_edge ? "class=\"tick\" text-anchor=\"end\"" : "class=\"tick\"");
   }
 }
 

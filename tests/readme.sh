@@ -45,6 +45,16 @@ grep -q '^No results yet' "$scratch/README.md" || fail "a table without results 
 # The real README.
 expect_exit 0 "$source_dir/scripts/readme_tables" --check
 
+# Its pictures are those of the records.
+if [ "${BITPILOT_TRAINING:-ON}" = ON ]; then
+  for set in seen held_out clean; do
+    expect_exit 0 "$bitpilot-train" picture --results "$source_dir/experiments/results" --set $set --out "$scratch/$set.svg"
+    cmp -s "$scratch/$set.svg" "$source_dir/docs/accuracy_$set.svg" ||
+      fail "docs/accuracy_$set.svg differs from the records: bitpilot-train picture --set $set --out docs/accuracy_$set.svg"
+  done
+  expect_exit 3 "$bitpilot-train" picture --results "$scratch" --out "$scratch/none.svg"
+fi
+
 cd "$source_dir"
 # Commands in its code blocks, continued lines joined: `bitpilot COMMAND … --flag …`.
 awk '/^```/ { block = !block; next } block' README.md | sed -e ':join' -e '/\\$/{N;s/\\\n//;bjoin' -e '}' |
