@@ -32,4 +32,11 @@ expect 2 "two models" "$bitpilot" profile --model "$folder/model.safetensors" --
 expect 3 "an unknown backbone" "$bitpilot" bench --network resnet9
 says err 'did you mean "resnet8"' "an unknown backbone"
 expect 2 "the policy as bits" "$bitpilot" bench --model "$folder/model.safetensors" --bits policy
+# The comparison with other runtimes installs them first; what it asks for before that can be told anywhere.
+peers=$BITPILOT_SOURCE/experiments/bench/peers
+expect 0 "peers --help" "$peers" --help
+says out '--cap {avx2,avx512vnni,none}' "peers --help"
+expect 2 "peers without --json" "$peers"
+expect 1 "peers without the programs" "$peers" --json "$folder/peers.json" --bin "$folder/none"
+says err 'holds no bitpilot' "peers without the programs"
 finish
