@@ -76,11 +76,15 @@ bool finish_run(FinishedTraining training, Method* method) {
   ModelData& model = training.model;
   const Recipe& recipe = training.request.recipe;
   const std::string file = training.request.out + "/model.safetensors";
-  model.labels = training.splits.train->labels();
-  for (std::size_t k = 0; k < model.anchors.size(); ++k)
-    if (model.anchors[k].name == recipe.safe_anchor) model.safe_anchor = static_cast<int>(k);
-  model.provenance = training.identity.dump();
+  const auto describe = [&] {
+    model.labels = training.splits.train->labels();
+    for (std::size_t k = 0; k < model.anchors.size(); ++k)
+      if (model.anchors[k].name == recipe.safe_anchor) model.safe_anchor = static_cast<int>(k);
+    model.provenance = training.identity.dump();
+  };
+  describe();
   const json learned = method->finish(&training);
+  describe();  // a method may have exported the model anew, with anchors that it found
   write_model(model, file);
   json summary = evaluate_run(training, Model::load(file));
   if (!learned.is_null()) summary["method"] = learned;

@@ -5,6 +5,7 @@
 #include "data/image_set.h"
 #include "env/outcomes.h"
 #include "experiments/train_run.h"
+#include "quant/export.h"
 #include "quant/quantized_network.h"
 #include "runtime/format/model_data.h"
 
@@ -16,6 +17,7 @@ struct FinishedTraining {
   const DataSplits& splits;
   QuantizedNetwork& float_network;
   QuantizedNetwork& supernet;
+  const CalibrationBatches& calibration;
   const nlohmann::json& identity;  ///< recipe, data and mixture: the model's provenance
   ModelData model;
   OutcomeTable validation;  ///< every anchor on the validation pictures, filled by a method that learns a policy

@@ -53,10 +53,12 @@ json stages_to_json(const std::vector<StageRecipe>& stages) {
   return list;
 }
 
-// Every stage names known paths, and every path is trained by some stage.
+// Every stage names known paths, and every path is trained by some stage: by name, or by free configurations that borrow from it.
 void check_stages(const JsonReader& reader, const Recipe& recipe) {
   std::set<std::string> trained;
+  bool borrowed = false;
   for (const StageRecipe& stage : recipe.supernet) {
+    borrowed = borrowed || stage.random_paths > 0;
     for (const PathRecipe& path : recipe.paths)
       if (stage.paths.empty() || std::count(stage.paths.begin(), stage.paths.end(), path.name)) trained.insert(path.name);
     for (const std::string& name : stage.paths)
@@ -64,7 +66,7 @@ void check_stages(const JsonReader& reader, const Recipe& recipe) {
         reader.fail("a stage trains the path \"" + name + "\", which \"paths\" does not hold");
   }
   for (const PathRecipe& path : recipe.paths)
-    if (!trained.count(path.name)) reader.fail("no stage trains the path \"" + path.name + "\"");
+    if (!borrowed && !trained.count(path.name)) reader.fail("no stage trains the path \"" + path.name + "\"");
 }
 
 PathRecipe read_path(const JsonReader& reader) {

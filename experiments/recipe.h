@@ -20,7 +20,8 @@ struct StageRecipe {
   double policy_share = 0;       ///< share of the steps, at the end, in which pictures train the paths that the policy would draw for them,
                                  ///< 0..0.999; supernet only
   std::vector<std::string> paths;  ///< names of the paths that this stage trains; empty = all.  Those of earlier stages that it leaves
-                                   ///< out are held: their codes stay as they are
+                                   ///< out are held: their codes stay as they are.  With random_paths a path that no stage
+                                   ///< names learns through the free configurations that borrow its normalisation
 };
 
 /// One anchor of the supernet, as a recipe states it.

@@ -369,7 +369,7 @@ bool TrainRun::Impl::run() {
   supernet->hold({});
   recalibrate(supernet.get(), batches);
   ModelData model = export_model(supernet.get(), batches);
-  return finish_run({request, splits, *float_network, *supernet, identity, std::move(model), {}}, method.get());
+  return finish_run({request, splits, *float_network, *supernet, batches, identity, std::move(model), {}}, method.get());
 }
 
 TrainRun::TrainRun(TrainRequest request) : impl_(std::make_unique<Impl>()) { impl_->request = std::move(request); }

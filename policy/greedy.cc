@@ -61,6 +61,9 @@ class Search {
       if (space_.layers[l].fixed) continue;
       config[l].weight = weight(space_.layers[l].bits);
       config[l].activation = activation(space_.layers[l].bits);
+      if (options_.least.empty()) continue;
+      config[l].weight = std::max(config[l].weight, options_.least[l].weight);
+      config[l].activation = std::max(config[l].activation, options_.least[l].activation);
     }
     return config;
   }
@@ -103,7 +106,9 @@ class Search {
     const auto at = std::lower_bound(ladder.begin(), ladder.end(), bits) - ladder.begin() + move.direction;
     if (at < 0 || at >= std::ssize(ladder)) return false;
     bits = ladder[static_cast<std::size_t>(at)];
-    return true;
+    if (options_.least.empty()) return true;
+    const LayerBits& least = options_.least[move.layer];
+    return bits >= (move.weights ? least.weight : least.activation);
   }
 
   /// Makes the best move of a phase; false if there is none.

@@ -31,6 +31,7 @@ struct GreedyOptions {
   int start_bits = 5;        ///< all layers start at the nearest candidate from above (the highest if none)
   double loss_weight = 1.5;  ///< of the normalised loss against the normalised cost
   int most_iterations = 0;   ///< of moves in both directions; 0 = 8 per layer.  Then only downward moves
+  BitConfig least;           ///< no layer's bits go below these; empty: the space's candidates alone bind
   std::function<void(const SearchPoint&)> on_move;
 };
 

@@ -159,7 +159,9 @@ class ModelExporter {
       if (!first) return;
       first = false;
       const Tensor pictures = src.narrow(0, 0, std::min<std::int64_t>(src.size(0), 256));
-      network_.set_hook([&](int step, const Tensor& value) { values[step].push_back(value.flatten()); });
+      network_.set_hook([&](int step, const Tensor& value) {
+        if (network_.steps_[step].carry) values[step].push_back(value.flatten());
+      });
       const ForwardMode evaluation{/*batch_statistics=*/false, /*momentum=*/0};
       const Tensor stem = network_.stem(pictures, evaluation);
       for (std::size_t p = 0; p < network_.specs_.size(); ++p) network_.forward(static_cast<int>(p), stem, evaluation);

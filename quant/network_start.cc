@@ -38,6 +38,21 @@ double search_filter_step(const Tensor& filter, const std::vector<int>& bits) {
   return std::log(best);
 }
 
+// A layer's normalisation, of the first filters where `to` has fewer.
+template <class Layer>
+void copy_layer(const Layer& from, Layer* to) {
+  const auto take = [](const Tensor& source, const Tensor& target) { target.detach().copy_(source.detach().narrow(0, 0, target.size(0))); };
+  take(from.gamma, to->gamma);
+  take(from.beta, to->beta);
+  take(from.mean, to->mean);
+  take(from.variance, to->variance);
+}
+
+// Added to the logarithm of a step: the borrowed one covers the same range at the wanted bit-width.
+double same_range(int bits, int wanted) {
+  return std::log(static_cast<double>(integer::unsigned_highest(bits)) / integer::unsigned_highest(wanted));
+}
+
 double bits_distance(int left, int right) { return std::abs(std::log2(static_cast<double>(left) / right)); }
 
 }  // namespace
@@ -129,32 +144,62 @@ void QuantizedNetwork::start_steps(const Tensor& src, QuantizedNetwork* ordered_
   }
 }
 
-Tensor QuantizedNetwork::forward_config(const BitConfig& config, const Tensor& stem_value, const Quantizers* quantizers) {
+// A path can lend its parameters to a layer only if it has trained at least as many of its filters.
+int QuantizedNetwork::nearest_path(int layer, const LayerBits& want) const {
+  int nearest = -1;
+  double best = std::numeric_limits<double>::max();
+  for (std::size_t p = 0; p < paths_.size(); ++p) {
+    const LayerBits& have = specs_[p].config[layer];
+    if (have.active_blocks < want.active_blocks) continue;
+    const double distance = bits_distance(have.weight, want.weight) + bits_distance(have.activation, want.activation) +
+                            4.0 * std::abs(have.active_blocks - want.active_blocks) / space_.layers[layer].blocks;
+    if (distance >= best) continue;
+    best = distance;
+    nearest = static_cast<int>(p);
+  }
+  if (nearest < 0)
+    throw Error(ExitCode::kBug, "no path is as wide as the configuration", network_.layer(layer).name, "add a full path");
+  return nearest;
+}
+
+Tensor QuantizedNetwork::forward_config(const BitConfig& config, const Tensor& stem_value, const Quantizers* quantizers,
+                                        NormalizedOutputs* outputs) {
   check_config(network_, space_, config);
-  // A path can lend its parameters to a layer only if it has trained at least as many of its filters.
   std::vector<const Path*> source(layers_.size(), nullptr);
   std::vector<Path> adjusted(layers_.size());
   for (std::size_t l = 1; l < layers_.size(); ++l) {
-    double best = std::numeric_limits<double>::max();
-    for (std::size_t p = 0; p < paths_.size(); ++p) {
-      const LayerBits &have = specs_[p].config[l], &want = config[l];
-      if (have.active_blocks < want.active_blocks) continue;
-      const double distance = bits_distance(have.weight, want.weight) + bits_distance(have.activation, want.activation) +
-                              4.0 * std::abs(have.active_blocks - want.active_blocks) / space_.layers[l].blocks;
-      if (distance >= best) continue;
-      best = distance;
-      adjusted[l] = paths_[p];
-    }
-    if (best == std::numeric_limits<double>::max())
-      throw Error(ExitCode::kBug, "no path is as wide as the configuration", network_.layer(static_cast<int>(l)).name, "add a full path");
-    // The borrowed step covers the same range at the wanted bit-width.
-    const int index = adjusted[l].quantizer_of[l];
-    ValueQuantizer& q = adjusted[l].quantizers[index];
-    q.log_step = q.log_step + std::log(static_cast<double>(integer::unsigned_highest(q.bits)) /
-                                       integer::unsigned_highest(config[l].activation));
+    adjusted[l] = paths_[nearest_path(static_cast<int>(l), config[l])];
+    ValueQuantizer& q = adjusted[l].quantizers[adjusted[l].quantizer_of[l]];
+    q.log_step = q.log_step + same_range(q.bits, config[l].activation);
     source[l] = &adjusted[l];
   }
-  return run(config, source, stem_value, {/*batch_statistics=*/true, /*momentum=*/0}, quantizers ? quantizers : quantizers_.get());
+  return run(config, source, stem_value, {/*batch_statistics=*/true, /*momentum=*/0}, quantizers ? quantizers : quantizers_.get(), outputs);
+}
+
+QuantizedNetwork QuantizedNetwork::with_paths(std::vector<PathSpec> paths) const {
+  torch::NoGradGuard guard;
+  QuantizedNetwork copy(network_, space_, std::move(paths), quantized_, /*seed=*/0);
+  copy.quantizers_ = quantizers_;
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    copy.layers_[l].weight.detach().copy_(layers_[l].weight.detach());
+    copy.layers_[l].log_step.detach().copy_(layers_[l].log_step.detach());
+  }
+  copy_layer(stem_, &copy.stem_);
+  for (std::size_t p = 0; p < copy.paths_.size(); ++p) {
+    Path& path = copy.paths_[p];
+    std::vector<bool> set(path.quantizers.size(), false);
+    for (std::size_t l = 1; l < layers_.size(); ++l) {
+      const Path& nearest = paths_[nearest_path(static_cast<int>(l), copy.specs_[p].config[l])];
+      copy_layer(nearest.layers[l], &path.layers[l]);
+      // Of several layers that read one value at one bit-width the first one gives the step, as in a pass.
+      const int to = path.quantizer_of[l];
+      if (set[to]) continue;
+      set[to] = true;
+      const ValueQuantizer& from = nearest.quantizers[nearest.quantizer_of[l]];
+      path.quantizers[to].log_step.detach().copy_(from.log_step.detach() + same_range(from.bits, path.quantizers[to].bits));
+    }
+  }
+  return copy;
 }
 
 }  // namespace bitpilot

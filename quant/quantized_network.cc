@@ -122,7 +122,8 @@ Tensor QuantizedNetwork::classify(const Tensor& src, const BitConfig& config, co
 }
 
 Tensor QuantizedNetwork::run(const BitConfig& config, const std::vector<const Path*>& source, const Tensor& stem_value,
-                             const ForwardMode& mode, const Quantizers* quantizers) {
+                             const ForwardMode& mode, const Quantizers* quantizers, NormalizedOutputs* wanted) {
+  if (wanted) wanted->values.assign(layers_.size(), Tensor());
   std::vector<Produced> produced(steps_.size());
   auto quantizers_of = [&](const FusedStep& step, bool all) {
     std::vector<ActivationQuantizer> list;
@@ -167,6 +168,11 @@ Tensor QuantizedNetwork::run(const BitConfig& config, const std::vector<const Pa
     const Tensor residual = step.add_operand >= 0 ? produced[step.add_operand].value : Tensor();
     const int out = static_cast<int>(z.size(1));
     auto active = [&](const Tensor& t) { return t.size(0) == out ? t : t.narrow(0, 0, out); };
+    if (wanted && !wanted->wanted.empty() && wanted->wanted[layer])
+      wanted->values[layer] = normalize_quantize(z, active(parameters.gamma), active(parameters.beta),
+                                                 {active(parameters.mean), active(parameters.variance), mode.batch_statistics, /*momentum=*/0},
+                                                 /*residual=*/{}, /*relu=*/false, /*want_value=*/true, {})
+                                  .value;
     const FusedOutputs outputs = normalize_quantize(
         z, active(parameters.gamma), active(parameters.beta),
         {active(parameters.mean), active(parameters.variance), mode.batch_statistics, mode.momentum}, residual, step.relu,
@@ -180,8 +186,8 @@ Tensor QuantizedNetwork::run(const BitConfig& config, const std::vector<const Pa
   throw Error(ExitCode::kBug, "the graph has no classifier", network_.name, "report this");
 }
 
-Tensor QuantizedNetwork::forward(int path, const Tensor& stem_value, const ForwardMode& mode) {
-  return run(specs_[path].config, std::vector<const Path*>(layers_.size(), &paths_[path]), stem_value, mode, quantizers_.get());
+Tensor QuantizedNetwork::forward(int path, const Tensor& stem_value, const ForwardMode& mode, NormalizedOutputs* outputs) {
+  return run(specs_[path].config, std::vector<const Path*>(layers_.size(), &paths_[path]), stem_value, mode, quantizers_.get(), outputs);
 }
 
 NamedTensors QuantizedNetwork::parameters() const {

@@ -25,6 +25,12 @@ struct ForwardMode {
   double momentum = 0.1;         ///< of the running averages when batch statistics are used; 0 leaves them alone
 };
 
+/// Normalised outputs of chosen layers of one pass, [N, C, H, W] before Add, ReLU and quantisers, with their way back into the pass.
+struct NormalizedOutputs {
+  std::vector<bool> wanted;           ///< [layer]; empty = none
+  std::vector<torch::Tensor> values;  ///< [layer], filled by the pass where wanted
+};
+
 /// A Network as a trainable module with switchable bit-widths and widths over one set of weights (a supernet).  The stem and its
 /// normalisation are shared by all paths: it is computed once a picture.
 class QuantizedNetwork {
@@ -39,10 +45,11 @@ class QuantizedNetwork {
   /// Value behind the stem (after ReLU and pool), [N, C, H, W]; src float [N, C, H, W] in [0, 1].
   torch::Tensor stem(const torch::Tensor& src, const ForwardMode& mode);
   /// Class scores [N, classes] of path `path` from the stem's value.  Different paths may run in different threads at once.
-  torch::Tensor forward(int path, const torch::Tensor& stem_value, const ForwardMode& mode);
+  torch::Tensor forward(int path, const torch::Tensor& stem_value, const ForwardMode& mode, NormalizedOutputs* outputs = nullptr);
   /// Class scores of any configuration: every layer takes the parameters of the path nearest in that layer; batch statistics, running
   /// averages untouched.  `quantizers` replaces the network's own in this pass.
-  torch::Tensor forward_config(const BitConfig& config, const torch::Tensor& stem_value, const Quantizers* quantizers = nullptr);
+  torch::Tensor forward_config(const BitConfig& config, const torch::Tensor& stem_value, const Quantizers* quantizers = nullptr,
+                               NormalizedOutputs* outputs = nullptr);
 
   /// Class scores at fractional bits, one set a picture, with everything of the network frozen: bits f32 [N, L, 2] (weight, activation) of
   /// every weight layer, each between two rungs of that layer's candidates: Q_b = (1 - f) Q_lo + f Q_hi with lo at most the last rung but
@@ -69,6 +76,10 @@ class QuantizedNetwork {
   void hold(const std::vector<int>& paths);
   /// Paths in `fresh` take over the normalisation of a trained path with the same filters, where there is one.
   void continue_paths(const std::vector<int>& trained, const std::vector<int>& fresh);
+
+  /// A copy of the weights with other paths, found after training: layer by layer each takes the parameters that forward_config would
+  /// borrow.  Wants recalibrate() before it is used.
+  QuantizedNetwork with_paths(std::vector<PathSpec> paths) const;
 
   /// Takes weights and normalisations of a trained float network of the same graph, orders filters by importance inside each width
   /// group, and starts every step size by search on the float network's values over `src` [N, C, H, W].
@@ -105,11 +116,12 @@ class QuantizedNetwork {
     std::vector<std::pair<int, torch::Tensor>> quantized;  ///< by bits
   };
   torch::Tensor run(const BitConfig& config, const std::vector<const Path*>& source, const torch::Tensor& stem_value,
-                    const ForwardMode& mode, const Quantizers* quantizers);
+                    const ForwardMode& mode, const Quantizers* quantizers, NormalizedOutputs* outputs);
   torch::Tensor layer_weight(int layer, const BitConfig& config, const Quantizers* quantizers) const;
   torch::Tensor classify(const torch::Tensor& src, const BitConfig& config, const PathLayer& parameters, const Quantizers* quantizers) const;
   void finish_step(const FusedStep& step, Produced* produced) const;
   Path make_path(const BitConfig& config) const;
+  int nearest_path(int layer, const LayerBits& bits) const;
   std::vector<torch::Tensor> filter_orders() const;
   void sort_filters();
   void start_steps(const torch::Tensor& src, QuantizedNetwork* ordered_float);

@@ -49,6 +49,29 @@ double one_cycle(double peak, double warmup, std::int64_t step, std::int64_t tot
 // Loss of each picture, [N].
 Tensor soft_cross_entropy(const Tensor& scores, const Tensor& target) { return -(target * torch::log_softmax(scores, 1)).sum(1); }
 
+// What each pass shall hand out: free paths their imitated layers, the first trained path what any of them imitates.
+std::vector<NormalizedOutputs> wanted_outputs(const std::vector<FreePath>& free, int jobs, int layers) {
+  std::vector<NormalizedOutputs> outputs(jobs);
+  const std::size_t named = outputs.size() - free.size();
+  for (std::size_t j = 0; j < free.size(); ++j)
+    for (const int layer : free[j].imitated)
+      for (NormalizedOutputs* wanted : {&outputs[named + j], &outputs[0]}) {
+        wanted->wanted.resize(layers, false);
+        wanted->wanted[layer] = true;
+      }
+  return outputs;
+}
+
+// Sum over layers of the mean squared difference; a narrower pass is compared on its own filters.
+Tensor distortion(const NormalizedOutputs& pass, const NormalizedOutputs& first) {
+  Tensor sum = torch::zeros({1});
+  for (std::size_t l = 0; l < pass.values.size(); ++l) {
+    const Tensor& value = pass.values[l];
+    if (value.defined()) sum = sum + (value - first.values[l].detach().narrow(1, 0, value.size(1))).square().mean();
+  }
+  return sum.squeeze();
+}
+
 // What `decide` says of the paths' scores, checked and without a way back into them.
 Tensor checked_shares(const PathShares& decide, std::int64_t step, const std::vector<Tensor>& scores, const Tensor& labels) {
   torch::NoGradGuard guard;
@@ -101,10 +124,16 @@ struct TrainingLoop::Impl {
     return soft.defined() ? options.label_share * hard + (1 - options.label_share) * soft : hard;
   }
 
+  std::vector<FreePath> free_paths() const {
+    std::vector<FreePath> list;
+    for (int j = 0; j < options.random_paths; ++j) list.push_back(free_path(j));
+    return list;
+  }
+
   FreePath free_path(int number) const {
     const std::uint64_t index = static_cast<std::uint64_t>(steps) * options.random_paths + static_cast<std::uint64_t>(number);
     if (options.free_paths) return options.free_paths(index);
-    return {random_config(network->network(), network->space(), network->paths(), options.seed, index), nullptr};
+    return {random_config(network->network(), network->space(), network->paths(), options.seed, index), nullptr, {}};
   }
 
   void check_finite(const std::vector<Tensor>& gradients) const {
@@ -168,17 +197,20 @@ std::vector<double> TrainingLoop::step(const TrainingBatch& batch, const Trainin
   std::vector<torch::autograd::variable_list> gradients(jobs);
   std::vector<double> losses(jobs);
   for (int j = 0; j < jobs; ++j) leaves[j] = stem.detach().requires_grad_(true);
+  const std::vector<FreePath> free = self.free_paths();
+  std::vector<NormalizedOutputs> outputs = wanted_outputs(free, jobs, self.network->network().layer_count());
   auto forward_job = [&](int j) {
     if (scores[j].defined()) return;
     if (j < paths) {
-      scores[j] = self.network->forward(trained[j], leaves[j], mode);
+      scores[j] = self.network->forward(trained[j], leaves[j], mode, &outputs[j]);
     } else {
-      const FreePath path = self.free_path(j - paths);
-      scores[j] = self.network->forward_config(path.config, leaves[j], path.quantizers.get());
+      const FreePath& path = free[j - paths];
+      scores[j] = self.network->forward_config(path.config, leaves[j], path.quantizers.get(), &outputs[j]);
     }
   };
   const Tensor target = self.targets(batch, soft);
   std::vector<Tensor> taught(jobs, target);
+  if (!outputs[0].wanted.empty()) forward_job(0);  // the others need what it hands out
   if (self.options.teaching != Teaching::kTeacher) {
     // A path's own distribution can teach another only once it is known.
     const int teachers = self.options.teaching == Teaching::kFirst ? std::min(1, jobs - 1) : jobs - 1;
@@ -196,10 +228,12 @@ std::vector<double> TrainingLoop::step(const TrainingBatch& batch, const Trainin
     losses[j] = loss.item<double>();
     if (shares.defined() && j < paths) loss = (each * shares[j]).mean() * paths;
     if (j < static_cast<int>(self.options.path_weights.size())) loss = loss * self.options.path_weights[j];
+    if (j >= paths && !free[j - paths].imitated.empty()) loss = loss + self.options.imitation * distortion(outputs[j], outputs[0]);
     torch::autograd::variable_list inputs{leaves[j]};
     for (const std::size_t i : j < paths ? self.used_by[trained[j]] : self.all_but_stem) inputs.push_back(self.parameters[i]);
     gradients[j] = torch::autograd::grad({loss}, inputs, {}, /*retain_graph=*/false, /*create_graph=*/false, /*allow_unused=*/true);
     scores[j] = Tensor();
+    if (j > 0) outputs[j] = NormalizedOutputs();  // the first one's are still read by others
   };
   if (self.options.path_shares && self.steps >= self.options.shares_from) {
     // The shares need every path's scores, so all graphs live at once here.
@@ -260,6 +294,13 @@ NamedTensors TrainingLoop::state() const {
     list.emplace_back("adam.v." + impl_->names[i], impl_->second_moment[i]);
   }
   return list;
+}
+
+GradientHook clip_gradients(double limit) {
+  return [limit](std::int64_t, const NamedTensors&, std::vector<Tensor>* gradients) {
+    for (Tensor& gradient : *gradients)
+      if (gradient.defined()) gradient.clamp_(-limit, limit);
+  };
 }
 
 Tensor evaluate(QuantizedNetwork* network, int path, const Tensor& src) {

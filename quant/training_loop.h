@@ -23,8 +23,10 @@ using PathShares = std::function<torch::Tensor(std::int64_t step, const std::vec
 struct FreePath {
   BitConfig config;
   std::shared_ptr<const Quantizers> quantizers;  ///< nullptr: the network's own
+  std::vector<int> imitated;                     ///< layers whose normalised output is drawn towards the first trained path's
 };
-/// Free path number `index` (counted over the whole stage); must depend on nothing else, so that a resumed run repeats it.
+/// Free path number `index` (counted over the whole stage); must depend on nothing else but what a checkpoint holds, so that a resumed
+/// run repeats it.
 using FreePaths = std::function<FreePath(std::uint64_t index)>;
 
 /// May add to the gradients of a step before the optimiser reads them: a regulariser that works on the weights, a limit on their size.
@@ -32,6 +34,9 @@ using FreePaths = std::function<FreePath(std::uint64_t index)>;
 /// parameters  of the network, in order
 /// gradients   of the loss, one a parameter; undefined where the loss does not depend on it
 using GradientHook = std::function<void(std::int64_t step, const NamedTensors& parameters, std::vector<torch::Tensor>* gradients)>;
+
+/// Every gradient into [-limit, limit].
+GradientHook clip_gradients(double limit);
 
 /// Who a path learns from, beside the labels.
 enum class Teaching {
@@ -49,6 +54,7 @@ struct TrainingOptions {
   Teaching teaching = Teaching::kTeacher;
   int random_paths = 0;           ///< free configurations a step, beside the named paths
   FreePaths free_paths;           ///< which; empty: drawn uniformly from the space
+  double imitation = 0;           ///< weight of a free path's imitated layers: of the mean squared difference of each
   GradientHook shape_gradients;   ///< empty: the optimiser reads the gradients as they are
   int threads = 2;                ///< paths that run at once; the result does not depend on it
   std::vector<double> path_weights;  ///< of the losses, one a trained path; empty = 1

@@ -11,6 +11,8 @@
 #include "experiments/recipe.h"
 #include "experiments/svg_plot.h"
 #include "experiments/training_data.h"
+#include "policy/accuracy_predictor.h"
+#include "policy/genetic.h"
 #include "policy/greedy.h"
 #include "policy/integer_program.h"
 #include "runtime/commands/options.h"
@@ -100,6 +102,38 @@ std::string data_of_run(const std::string& run) {
   return std::filesystem::exists(run + "/recipe.json") ? read_run_recipe(run).data : "";
 }
 
+constexpr int kTaught = 800;     // configurations that the predictor learns from
+constexpr int kHeldBack = 100;   // and is judged on
+
+/// Genetic search by a predictor that is taught on judged configurations of all costs.
+Found search_genetically(const BitSpace& bits, const CostTable& cost, const ConfigJudge& judge, double budget, bool quiet) {
+  const DrawSpace space{bits, cost, {}};
+  std::vector<Subnet> subnets;
+  std::vector<double> accuracies;
+  for (const BitConfig& config : spread_configs(space, kTaught + kHeldBack, /*seed=*/0)) {
+    subnets.push_back({config, {}});
+    accuracies.push_back(judge(config).accuracy);
+    if (!quiet && subnets.size() % 100 == 0) std::cerr << "search  " << subnets.size() << " configurations judged\n";
+  }
+  const AccuracyPredictor predictor({subnets.begin(), subnets.begin() + kTaught}, {accuracies.begin(), accuracies.begin() + kTaught}, {});
+  const double tau = kendall(predictor.predict({subnets.begin() + kTaught, subnets.end()}), {accuracies.begin() + kTaught, accuracies.end()});
+  if (!quiet) std::cerr << "search  the predictor's Kendall correlation on " << kHeldBack << " held-back configurations is " << tau << "\n";
+  const ConfigPredictor predict = [&](const std::vector<BitConfig>& configs) {
+    std::vector<Subnet> asked;
+    for (const BitConfig& config : configs) asked.push_back({config, {}});
+    return predictor.predict(asked);
+  };
+  GeneticOptions options;
+  options.budget = budget;
+  const GeneticResult result = genetic_search(space, predict, judge, options);
+  json record{{"kendall", tau}, {"evaluations", subnets.size() + result.remeasured.size()}, {"remeasured", json::array()}};
+  for (std::size_t i = 0; i < result.remeasured.size(); ++i) {
+    record["remeasured"].push_back(point_json(result.remeasured[i], bits));
+    record["remeasured"].back()["predicted"] = result.predicted[i];
+  }
+  return {result.best, record};
+}
+
 }  // namespace
 
 int run_search(const std::vector<std::string>& args) {
@@ -111,7 +145,7 @@ int run_search(const std::vector<std::string>& args) {
   options.text("run", "DIR", run, "run folder (its model.safetensors and its data set)");
   options.text("model", "FILE", model_file, "model file, instead of --run");
   options.text("data", "SET", data, "data set whose validation split is searched on; default: the run's");
-  options.text("method", "NAME", method, "greedy (move by move) or ilp (an integer program over each layer's measured sensitivity)");
+  options.text("method", "NAME", method, "greedy (move by move), ilp (an integer program over each layer's measured sensitivity) or genetic (by a learned predictor)");
   options.text("budget", "R", budget_text, "cost to reach: relative to uniform 8 bits, or with --cost latency in milliseconds (2.5ms)").required();
   options.text("cost", "KIND", cost_text, "what a configuration costs: bops (default), or latency:FILE, this machine's times (bitpilot profile)");
   options.integer("images", "N", images, 16, 1000000, "pictures of the validation split, degraded by the standard mixture");
@@ -120,8 +154,8 @@ int run_search(const std::vector<std::string>& args) {
   options.text("json", "FILE", json_file, "write the result, usable as eval --bits FILE; - for stdout");
   options.flag("quiet", quiet, "no progress");
   if (!options.parse(args)) return 0;
-  if (method != "greedy" && method != "ilp")
-    throw Error(ExitCode::kUsage, "--method takes greedy or ilp, not \"" + method + "\"", "bitpilot search", "give --method greedy");
+  if (method != "greedy" && method != "ilp" && method != "genetic")
+    throw Error(ExitCode::kUsage, "--method takes greedy, ilp or genetic, not \"" + method + "\"", "bitpilot search", "give --method greedy");
   if (!sensitivity_file.empty() && std::filesystem::path(sensitivity_file).extension() != ".json")
     throw Error(ExitCode::kUsage, "--sensitivity takes a file that ends in .json", "bitpilot search", "its picture is written beside it, as .svg");
   if (run.empty() == model_file.empty())
@@ -143,7 +177,7 @@ int run_search(const std::vector<std::string>& args) {
   if (method == "ilp" || !sensitivity_file.empty()) sensitivity = measure_sensitivity(parts.space, cost, judge);
   if (!sensitivity_file.empty()) write_sensitivity(*sensitivity, parts.network, parts.space, sensitivity_file, samples->size());
   const Found found = method == "ilp" ? solve_program(*sensitivity, parts.space, cost, judge, budget)
-                                      : search_greedily(parts.space, cost, judge, budget, quiet);
+                                      : (method == "greedy" ? search_greedily : search_genetically)(parts.space, cost, judge, budget, quiet);
   json record = point_json(found.best, parts.space);
   record.update(found.details);
   record["schema"] = "bitpilot.search/1";

@@ -15,6 +15,7 @@ struct Entry {
 
 constexpr Entry kMethods[] = {
     {"dqmq", make_dqmq},
+    {"rfquant", make_rfquant},
 };
 
 }  // namespace

@@ -80,6 +80,29 @@ TEST_CASE("policy/greedy: a budget below the cheapest configuration is refused, 
   }
 }
 
+TEST_CASE("policy/greedy: no layer goes below the least bits that the caller allows") {
+  const ModelData model = synthetic_model();
+  const CostTable cost = bops_table(model.network, model.space);
+  GreedyOptions options;
+  options.budget = 0.3;
+  options.least = uniform_config(model.space, 2, 2);
+  options.least[1].weight = 4;
+  options.least[2].activation = 8;
+  std::vector<BitConfig> judged;
+  const auto judge = [&](const BitConfig& config) {
+    judged.push_back(config);
+    return made_up(config);
+  };
+  greedy_search(model.space, cost, judge, options);
+  REQUIRE(judged.size() > 10);
+  for (const BitConfig& config : judged) {
+    CHECK(config[1].weight >= 4);
+    CHECK(config[2].activation == 8);
+  }
+  options.budget = cost.cost(uniform_config(model.space, 2, 2)) / cost.reference();  // what the floor forbids
+  CHECK_THROWS_AS(greedy_search(model.space, cost, judge, options), Error);
+}
+
 TEST_CASE("policy/greedy: the engine's judge gives the mean loss of the pictures, whatever the threads") {
   const auto model = std::make_shared<const Model>(synthetic_model());
   auto samples = std::make_shared<std::vector<Sample>>();

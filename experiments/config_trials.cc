@@ -1,0 +1,135 @@
+#include "experiments/config_trials.h"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <thread>
+
+#include "env/outcomes.h"
+#include "env/reward.h"
+#include "policy/paired_bootstrap.h"
+
+namespace bitpilot {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr std::size_t kTogether = 8;  // paths of one exported model; bounds the memory of its calibration
+
+ModelData exported(const FinishedTraining& training, std::vector<PathSpec> paths) {
+  QuantizedNetwork network = training.supernet.with_paths(std::move(paths));
+  recalibrate(&network, training.calibration);
+  ModelData model = export_model(&network, training.calibration);
+  model.labels = training.splits.train->labels();
+  return model;
+}
+
+}  // namespace
+
+ConfigJudge batch_judge(QuantizedNetwork* network, const std::vector<Sample>& samples, int threads) {
+  struct Batch {
+    torch::Tensor stem, labels;
+  };
+  constexpr std::size_t kPictures = 256;
+  auto batches = std::make_shared<std::vector<Batch>>();
+  torch::NoGradGuard guard;
+  for (std::size_t at = 0; at < samples.size(); at += kPictures) {
+    const auto first = samples.begin() + static_cast<std::ptrdiff_t>(at);
+    const TrainingBatch batch = to_batch({first, first + static_cast<std::ptrdiff_t>(std::min(kPictures, samples.size() - at))},
+                                         network->network().input_shape());
+    batches->push_back({network->stem(batch.src, {/*batch_statistics=*/false, /*momentum=*/0}), batch.labels});
+  }
+  const double pictures = static_cast<double>(samples.size());
+  return [network, batches, threads, pictures](const BitConfig& config) {
+    std::vector<double> losses(batches->size()), right(batches->size());
+    std::vector<std::exception_ptr> failures(batches->size());
+    std::atomic<std::size_t> next{0};
+    const auto work = [&] {
+      torch::NoGradGuard no_gradients;  // of this thread
+      for (std::size_t b = next++; b < batches->size(); b = next++) try {
+          const Batch& batch = (*batches)[b];
+          const torch::Tensor scores = network->forward_config(config, batch.stem);
+          const torch::Tensor loss = torch::nll_loss(torch::log_softmax(scores, 1), batch.labels, {}, at::Reduction::None);
+          losses[b] = loss.clamp_max(kClippedLoss).sum().item<double>();
+          right[b] = (scores.argmax(1) == batch.labels).sum().item<double>();
+        } catch (...) {
+          failures[b] = std::current_exception();
+        }
+    };
+    std::vector<std::thread> pool;
+    for (int t = 1; t < threads; ++t) pool.emplace_back(work);
+    work();
+    for (std::thread& thread : pool) thread.join();
+    SearchPoint point;
+    point.config = config;
+    for (std::size_t b = 0; b < batches->size(); ++b) {
+      if (failures[b]) std::rethrow_exception(failures[b]);
+      point.loss += losses[b] / pictures;
+      point.accuracy += right[b] / pictures;
+    }
+    return point;
+  };
+}
+
+std::vector<ConfigTrials> try_configs(const FinishedTraining& training, const std::vector<BitConfig>& configs,
+                                      const std::vector<std::vector<Sample>>& sets) {
+  std::vector<ConfigTrials> trials(sets.size());
+  for (std::size_t first = 0; first < configs.size(); first += kTogether) {
+    std::vector<PathSpec> paths;
+    for (std::size_t c = first; c < std::min(configs.size(), first + kTogether); ++c) paths.push_back({"config" + std::to_string(c), configs[c]});
+    const auto model = std::make_shared<const Model>(exported(training, std::move(paths)));
+    for (std::size_t s = 0; s < sets.size(); ++s) {
+      const OutcomeTable table = roll_out(model, sets[s].size(), [&](std::size_t i) { return sets[s][i]; }, training.request.threads);
+      trials[s].index = table.index;
+      for (std::size_t k = 0; k < table.anchors; ++k) {
+        std::vector<std::uint8_t>& correct = trials[s].correct.emplace_back(table.size());
+        for (std::size_t i = 0; i < table.size(); ++i) correct[i] = table.correct(i, k);
+      }
+    }
+  }
+  return trials;
+}
+
+ModelData export_with(const FinishedTraining& training, const std::vector<PathSpec>& found) {
+  std::vector<PathSpec> paths = training.supernet.paths();
+  paths.insert(paths.end(), found.begin(), found.end());
+  return exported(training, std::move(paths));
+}
+
+json against_random(const FinishedTraining& training, const BitConfig& found, const std::vector<BitConfig>& random) {
+  const Recipe& recipe = training.request.recipe;
+  const auto test = first_images(training.splits.test, static_cast<std::size_t>(recipe.evaluation_images));
+  std::vector<std::vector<Sample>> sets;
+  for (const EvaluationSet set : kEvaluationSets)
+    sets.push_back(evaluation_samples(*test, set, standard_mixture(), training.model.network.input_shape(), training.model.preprocessing.stretch));
+  std::vector<BitConfig> configs{found};
+  configs.insert(configs.end(), random.begin(), random.end());
+  const std::vector<ConfigTrials> trials = try_configs(training, configs, sets);
+  json result = json::object();
+  for (std::size_t s = 0; s < sets.size(); ++s) {
+    const ConfigTrials& of_set = trials[s];
+    const std::vector<std::uint8_t>& ours = of_set.correct.front();
+    std::vector<double> mean(ours.size(), 0.0);
+    double best = 0;
+    for (std::size_t c = 1; c < of_set.correct.size(); ++c) {
+      best = std::max(best, share_right(of_set.correct[c]));
+      for (std::size_t i = 0; i < mean.size(); ++i) mean[i] += of_set.correct[c][i] / static_cast<double>(random.size());
+    }
+    double random_mean = 0;
+    for (const double share : mean) random_mean += share / static_cast<double>(mean.size());
+    result[evaluation_set_name(kEvaluationSets[s])] = {
+        {"found", share_right(ours)}, {"random_mean", random_mean}, {"random_best", best}, {"images", ours.size()},
+        {"gain", interval_json(paired_gain(ours, mean, of_set.index, recipe.seed, /*resamples=*/1000))}};
+  }
+  return result;
+}
+
+json layers_json(const BitConfig& config, const BitSpace& space) {
+  json rows = json::array();
+  for (std::size_t l = 0; l < config.size(); ++l)
+    if (!space.layers[l].fixed) rows.push_back({config[l].weight, config[l].activation});
+  return rows;
+}
+
+}  // namespace bitpilot

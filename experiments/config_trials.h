@@ -1,0 +1,39 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <vector>
+
+#include "experiments/finish_run.h"
+#include "experiments/training_data.h"
+#include "policy/greedy.h"
+
+namespace bitpilot {
+
+/// Judges any configuration without exporting it: the fake-quantised network with the statistics of each batch of 256 of the `samples`, as
+/// free configurations are trained.  Nearest-path running averages fit mixed configurations badly, which this avoids.  Works on
+/// `threads` threads; the result does not depend on them.  `network` must outlive it.
+ConfigJudge batch_judge(QuantizedNetwork* network, const std::vector<Sample>& samples, int threads);
+
+/// The pictures of an evaluation set that were answered rightly, for every configuration: [config][picture].
+struct ConfigTrials {
+  std::vector<std::vector<std::uint8_t>> correct;
+  std::vector<std::uint32_t> index;  ///< [picture] its source in the set
+};
+
+/// Judges configurations that were found after training, all alike: each gets its normalisation recalibrated on its own paths (no weight
+/// moves), is exported and run as integers on each of `sets`.
+std::vector<ConfigTrials> try_configs(const FinishedTraining& training, const std::vector<BitConfig>& configs,
+                                      const std::vector<std::vector<Sample>>& sets);
+
+/// The model exported anew with the supernet's paths and, behind them, found ones.  Normalisations of all are recalibrated on their own paths.
+ModelData export_with(const FinishedTraining& training, const std::vector<PathSpec>& found);
+
+/// A found configuration against random ones of equal cost, on the three evaluation sets of the test split: accuracies, and the difference
+/// paired over pictures.
+///   {SET: {"found": accuracy, "random_mean", "random_best", "gain": {mean, ci95, …}}, …}
+nlohmann::json against_random(const FinishedTraining& training, const BitConfig& found, const std::vector<BitConfig>& random);
+
+/// [[weight, activation], …] of the adaptive layers, as a recipe's "layers" has them.
+nlohmann::json layers_json(const BitConfig& config, const BitSpace& space);
+
+}  // namespace bitpilot

@@ -1,0 +1,190 @@
+// RFQuant (arXiv:2401.01543): one set of weights is trained for all bit-widths of all layers; a budgeted search then needs inference only.
+//
+//   step        the 8-bit path on the labels (and the float network), then free configurations, every layer's bits drawn from its current
+//               candidates, each on 1/2 cross-entropy + 1/2 divergence from the 8-bit path; gradients add up, are clipped by value, one update
+//   mitigation  a free configuration's layers at their smallest current candidate are drawn towards the 8-bit path: 0.01 * mean squared
+//               difference of the normalised outputs (information-distortion mitigation)
+//   scheduler   between epochs the weights of the most turbulent layers lose their smallest candidate until the next event
+//                                                                                                                (quant/coupling)
+//   search      bidirectional greedy, by inference with the statistics of each batch as the source has it; the winner is recalibrated,
+//               exported as the anchor "searched" and judged as integers beside random configurations of its cost  (policy/greedy)
+//
+// What differs from the paper.  Weights are nested codes of one 8-bit step (the paper learns one step a bit-width), candidates are 2, 3, 4
+// and 8 bits, the scheduler's epochs are scaled.  Normalisations and activation steps belong to the recipe's uniform paths
+// and are borrowed layer by layer from the nearest one (the paper has one for every pair of bit-widths).  The 8-bit path also learns from
+// the float network, and the optimiser is the project's (Adam, one cycle), as for every method here; no dampening, no moving average.
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "experiments/config_trials.h"
+#include "experiments/methods/method.h"
+#include "experiments/svg_plot.h"
+#include "policy/budget_configs.h"
+#include "policy/greedy.h"
+#include "quant/coupling.h"
+#include "runtime/core/error.h"
+#include "runtime/core/files.h"
+#include "runtime/core/json.h"
+#include "runtime/core/random.h"
+
+namespace bitpilot {
+namespace {
+
+using nlohmann::json;
+
+constexpr double kImitation = 0.01;       // weight of the mitigation
+constexpr double kGradientLimit = 1.0;
+constexpr std::size_t kSearchPictures = 2048;  // of the validation split, the same ones in every iteration
+constexpr double kEqualCost = 0.02;       // random controls cost up to this share less than the searched configuration
+
+struct Settings {
+  bool scheduler = true, mitigation = true;
+  double budget = 0.1;  ///< relative cost that the search must reach, (0, 1]
+  int controls = 30;    ///< random configurations of equal cost, 1..200
+};
+
+Settings read_settings(const JsonReader& reader) {
+  reader.allow({"name", "scheduler", "mitigation", "budget", "controls"});
+  Settings settings;
+  settings.scheduler = reader.boolean("scheduler", settings.scheduler);
+  settings.mitigation = reader.boolean("mitigation", settings.mitigation);
+  settings.budget = reader.number("budget", 1e-3, 1, settings.budget);
+  settings.controls = static_cast<int>(reader.integer("controls", 1, 200, settings.controls));
+  return settings;
+}
+
+/// Layers of a free configuration whose weights stand at their smallest current candidate.
+std::vector<int> at_smallest(const BitConfig& config, const BitSpace& weights) {
+  std::vector<int> layers;
+  for (std::size_t l = 0; l < config.size(); ++l)
+    if (!weights.layers[l].fixed && config[l].weight == weights.layers[l].bits.front()) layers.push_back(static_cast<int>(l));
+  return layers;
+}
+
+/// Draws the weights anew that a configuration has below their current candidates.
+void keep_to(const BitSpace& weights, Random random, BitConfig& config) {
+  for (std::size_t l = 0; l < config.size(); ++l) {
+    const std::vector<int>& bits = weights.layers[l].bits;
+    if (config[l].weight < bits.front()) config[l].weight = bits[random.below(bits.size())];
+  }
+}
+
+/// The lowest bits that the scheduler's last event left to a configuration.
+BitConfig least_of(const BitSpace& space, const BitSpace& weights) {
+  BitConfig least = uniform_config(space, 8, 8);
+  for (std::size_t l = 0; l < least.size(); ++l) {
+    least[l].weight = weights.layers[l].bits.front();
+    least[l].activation = space.layers[l].bits.front();
+  }
+  return least;
+}
+
+/// Turbulence of every layer over the epochs, from the run's own metrics; a dot where the layer was then frozen.
+std::string turbulence_plot(const std::string& metrics) {
+  std::vector<PlotSeries> lines;
+  PlotSeries frozen{"smallest bits dropped", PlotSeries::Kind::kPoints, {}, {}, {}};
+  std::ifstream file(metrics);
+  for (std::string row; std::getline(file, row);) {
+    const json entry = parse_json(row, metrics);
+    if (!entry.contains("method")) continue;
+    const json& event = entry["method"];
+    for (const auto& [layer, value] : event["turbulence"].items()) {
+      auto line = std::find_if(lines.begin(), lines.end(), [&, name = layer](const PlotSeries& s) { return s.name == name; });
+      if (line == lines.end()) line = lines.insert(line, {layer, PlotSeries::Kind::kLine, {}, {}, {}});
+      line->points.emplace_back(entry["epoch"].get<double>() + 1, value.get<double>());
+      if (std::find(event["frozen"].begin(), event["frozen"].end(), layer) != event["frozen"].end()) frozen.points.push_back(line->points.back());
+    }
+  }
+  if (lines.empty()) return "";
+  if (!frozen.points.empty()) lines.push_back(std::move(frozen));
+  Plot plot;
+  plot.title = "Turbulence of each layer";
+  plot.x_label = "epoch";
+  plot.y_label = "share near a rounding boundary, over bits";
+  plot.series = std::move(lines);
+  return svg(plot);
+}
+
+class RfQuant : public Method {
+ public:
+  explicit RfQuant(const Settings& settings) : settings_(settings) {}
+
+  void begin_stage(const MethodStage& stage, TrainingOptions* options) override {
+    if (options->random_paths < 1)
+      throw Error(ExitCode::kData, "RFQuant trains free configurations, the stage has none", "recipe, " + stage.name, "set \"random_paths\" to 1 or more");
+    const QuantizedNetwork& network = *stage.network;
+    scheduler_ = std::make_unique<BitWidthScheduler>(network.network(), network.space(), stage.steps / stage.steps_per_epoch);
+    const std::vector<PathSpec> widest{network.paths()[static_cast<std::size_t>(options->paths.front())]};
+    options->teaching = Teaching::kFirst;
+    options->imitation = kImitation;
+    options->shape_gradients = clip_gradients(kGradientLimit);
+    options->free_paths = [this, &network, widest, seed = options->seed](std::uint64_t index) {
+      const BitSpace weights = scheduler_->weights();
+      FreePath path{random_config(network.network(), network.space(), widest, seed, index), nullptr, {}};
+      keep_to(weights, Random(seed, "not frozen", index), path.config);
+      if (settings_.mitigation) path.imitated = at_smallest(path.config, weights);
+      return path;
+    };
+  }
+
+  json end_epoch(const MethodStage& stage, std::int64_t epoch) override {
+    if (!settings_.scheduler || !scheduler_->due(epoch)) return nullptr;
+    const FreezeEvent event = scheduler_->update(epoch, stage.network->parameters());
+    const Network& network = stage.network->network();
+    json record{{"ratio", event.ratio}, {"turbulence", json::object()}, {"frozen", json::array()}};
+    for (int l = 0; l < network.layer_count(); ++l)
+      if (!network.fixed(l)) record["turbulence"][network.layer(l).name] = event.turbulence[static_cast<std::size_t>(l)];
+    for (const int l : event.frozen) record["frozen"].push_back(network.layer(l).name);
+    return record;
+  }
+
+  NamedTensors state() override { return scheduler_ ? scheduler_->state() : NamedTensors{}; }
+
+  json finish(FinishedTraining* training) override {
+    const std::string& out = training->request.out;
+    if (const std::string plot = turbulence_plot(out + "/metrics.jsonl"); !plot.empty()) write_file_atomically(out + "/turbulence.svg", plot);
+    // The search keeps to the candidates that survived the last event.
+    const BitSpace& space = training->model.space;
+    const CostTable cost = bops_table(training->model.network, space);
+    const DrawSpace from{space, cost, least_of(space, scheduler_ ? scheduler_->weights() : space)};
+    const SearchPoint found = search(*training, from);
+    const std::vector<BitConfig> random = random_configs_at(from, found.relative, kEqualCost, settings_.controls, training->request.recipe.seed);
+    std::cerr << "search: judging the result and " << random.size() << " random configurations of its cost\n";
+    const json evidence = against_random(*training, found.config, random);
+    json record{{"layers", layers_json(found.config, space)}, {"relative", found.relative},
+                {"validation", {{"accuracy", found.accuracy}, {"loss", found.loss}, {"evaluations", evaluations_}}},
+                {"against_random", evidence}};
+    training->model = export_with(*training, {{"searched", found.config}});
+    return record;
+  }
+
+ private:
+  SearchPoint search(const FinishedTraining& training, const DrawSpace& from) {
+    const ModelData& parts = training.model;
+    const auto set = first_images(training.splits.validation, kSearchPictures);
+    const std::vector<Sample> samples =
+        evaluation_samples(*set, EvaluationSet::kSeen, standard_mixture(), parts.network.input_shape(), parts.preprocessing.stretch);
+    GreedyOptions options;
+    options.budget = settings_.budget;
+    options.least = from.least;
+    const GreedyResult result =
+        greedy_search(from.space, from.cost, batch_judge(&training.supernet, samples, training.request.threads), options);
+    evaluations_ = result.evaluations;
+    std::cerr << "search: " << to_string(result.best.config, from.space) << ", relative cost " << result.best.relative << ", "
+              << result.evaluations << " evaluations\n";
+    return result.best;
+  }
+
+  Settings settings_;
+  std::unique_ptr<BitWidthScheduler> scheduler_;
+  int evaluations_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Method> make_rfquant(const Recipe& recipe) {
+  return std::make_unique<RfQuant>(read_settings(JsonReader(recipe.method, "recipe, method")));
+}
+
+}  // namespace bitpilot

@@ -1,0 +1,67 @@
+#include "policy/accuracy_predictor.h"
+
+#include <cmath>
+#include <numeric>
+
+namespace bitpilot {
+namespace {
+
+constexpr int kWidths = 7;     // 2..8 bits
+constexpr int kCondition = 4;  // granularity and symmetry, two flags each
+
+Rows one_hot(const std::vector<Subnet>& subnets) {
+  const auto layers = static_cast<int>(subnets.front().config.size());
+  Rows rows{kCondition + 2 * kWidths * layers, {}};
+  for (const Subnet& subnet : subnets) {
+    std::vector<float> row(static_cast<std::size_t>(rows.columns), 0.0F);
+    row[subnet.form.granularity == Granularity::kTensor ? 0 : 1] = 1;
+    row[subnet.form.symmetry == Symmetry::kAsymmetric ? 2 : 3] = 1;
+    for (int l = 1; l + 1 < layers; ++l) {
+      const LayerBits& bits = subnet.config[static_cast<std::size_t>(l)];
+      const int first = kCondition + 2 * kWidths * l;
+      row[static_cast<std::size_t>(first + bits.weight - 2)] = 1;
+      row[static_cast<std::size_t>(first + kWidths + bits.activation - 2)] = 1;
+    }
+    rows.values.insert(rows.values.end(), row.begin(), row.end());
+  }
+  return rows;
+}
+
+}  // namespace
+
+AccuracyPredictor::AccuracyPredictor(const std::vector<Subnet>& subnets, const std::vector<double>& accuracies,
+                                     const PredictorOptions& options) {
+  mean_ = std::accumulate(accuracies.begin(), accuracies.end(), 0.0) / static_cast<double>(accuracies.size());
+  Rows targets{1, {}};
+  for (const double accuracy : accuracies) targets.values.push_back(static_cast<float>(accuracy - mean_));
+  FitOptions fit;
+  fit.hidden = options.hidden;
+  fit.epochs = options.epochs;
+  fit.batch = options.batch;
+  fit.learning_rate = options.learning_rate;
+  fit.weight_decay = 1e-5;
+  fit.seed = options.seed;
+  network_ = fit_regression(one_hot(subnets), targets, {}, fit);
+}
+
+std::vector<double> AccuracyPredictor::predict(const std::vector<Subnet>& subnets) const {
+  if (subnets.empty()) return {};
+  const Rows rows = evaluate_network(network_, one_hot(subnets));
+  std::vector<double> result;
+  for (const float correction : rows.values) result.push_back(mean_ + static_cast<double>(correction));
+  return result;
+}
+
+double kendall(const std::vector<double>& a, const std::vector<double>& b) {
+  double agree = 0, pairs_a = 0, pairs_b = 0;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    for (std::size_t j = 0; j < i; ++j) {
+      const int of_a = (a[i] > a[j]) - (a[i] < a[j]), of_b = (b[i] > b[j]) - (b[i] < b[j]);
+      agree += of_a * of_b;
+      pairs_a += of_a != 0;
+      pairs_b += of_b != 0;
+    }
+  return pairs_a > 0 && pairs_b > 0 ? agree / std::sqrt(pairs_a * pairs_b) : 0.0;
+}
+
+}  // namespace bitpilot

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <vector>
+
+#include "policy/small_network.h"
+#include "runtime/core/network.h"
+
+namespace bitpilot {
+
+/// One network out of an elastic supernet: the bits of every layer and the Form of all weights.
+struct Subnet {
+  BitConfig config;
+  Form form;
+  bool operator==(const Subnet&) const = default;
+};
+
+struct PredictorOptions {
+  std::vector<int> hidden{200, 200, 200, 200, 200, 200, 200};
+  int epochs = 200;             ///< the source has 100 over ten times as many subnets
+  int batch = 64;
+  double learning_rate = 1e-3;
+  std::uint64_t seed = 0;
+};
+
+/// The conditional quantisation-aware accuracy predictor: a small network from a subnet's one-hot description to its accuracy.
+/// Inputs   2 of granularity, 2 of symmetry, then 7 of weight bits and 7 of activation bits a layer (2..8), all 0 for fixed layers.
+/// Output   accuracy, 0..1: the mean of what it was taught plus the network's correction.
+/// Source   EQ-Net, arXiv:2308.07650 (its smooth L1 loss is the squared error for errors below 1; activations' symmetry is left out).
+class AccuracyPredictor {
+ public:
+  /// subnets, accuracies [N], at least one.
+  AccuracyPredictor(const std::vector<Subnet>& subnets, const std::vector<double>& accuracies, const PredictorOptions& options);
+  std::vector<double> predict(const std::vector<Subnet>& subnets) const;
+
+ private:
+  double mean_ = 0;
+  RealMlp network_;
+};
+
+/// Kendall's rank correlation (tau-b: ties count for neither side); 0 when one side is constant.
+double kendall(const std::vector<double>& a, const std::vector<double>& b);
+
+}  // namespace bitpilot

@@ -1,0 +1,151 @@
+#include "policy/genetic.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "policy/accuracy_predictor.h"
+#include "runtime/core/backbones.h"
+#include "runtime/core/error.h"
+
+using namespace bitpilot;
+
+namespace {
+
+struct Setting {
+  Network network = resnet8({1, 12, 12}, 5, 16);
+  BitSpace space = make_bit_space(network, {2, 3, 4, 8}, 8);
+  CostTable cost = bops_table(network, space);
+  DrawSpace all{space, cost, {}};
+  double relative(const BitConfig& config) const { return cost.cost(config) / cost.reference(); }
+};
+
+/// Accuracy that falls with each layer's own sensitivity; pairs of neighbours make each other worse.
+SearchPoint made_up(const BitConfig& config) {
+  SearchPoint point;
+  double harm = 0, before = 0;
+  for (std::size_t l = 1; l + 1 < config.size(); ++l) {
+    const double sensitivity = 0.02 + 0.03 * static_cast<double>(l * 7 % 5);
+    const double now = sensitivity * (4 * std::exp2(-config[l].weight) + 2 * std::exp2(-config[l].activation));
+    harm += now + 3 * now * before;
+    before = now;
+  }
+  point.accuracy = 0.9 - harm;
+  point.loss = harm;
+  return point;
+}
+
+std::vector<double> predicted(const std::vector<BitConfig>& configs) {
+  std::vector<double> values;
+  for (const BitConfig& config : configs) values.push_back(made_up(config).accuracy);
+  return values;
+}
+
+double mean_bits(const BitConfig& config) {
+  double sum = 0;
+  for (const LayerBits& bits : config) sum += bits.weight + bits.activation;
+  return sum;
+}
+
+}  // namespace
+
+TEST_CASE("policy/genetic: the result keeps the budget and is no worse than the best of 200 random configurations") {
+  const Setting setting;
+  for (const double budget : {0.09, 0.2}) {
+    GeneticOptions options;
+    options.budget = budget;
+    options.generations = 30;
+    const GeneticResult result = genetic_search(setting.all, predicted, made_up, options);
+    double best = 1e9;
+    for (const BitConfig& config : random_configs_at(setting.all, budget, 0.1, 200, 3)) best = std::min(best, made_up(config).loss);
+    CHECK(result.best.loss <= best);
+    CHECK(result.remeasured.size() == 10);
+    for (const SearchPoint& point : result.remeasured) CHECK(setting.relative(point.config) <= budget);
+    CHECK(std::is_sorted(result.predicted.rbegin(), result.predicted.rend()));
+    check_config(setting.network, setting.space, result.best.config);
+  }
+}
+
+TEST_CASE("policy/genetic: the measured best wins, not the best promise; a seed gives one result; too small a budget is refused") {
+  const Setting setting;
+  GeneticOptions options;
+  options.generations = 5;
+  // A predictor that has it backwards: what is judged best is the last of its ten.
+  const ConfigPredictor backwards = [](const std::vector<BitConfig>& configs) {
+    std::vector<double> values = predicted(configs);
+    for (double& value : values) value = -value;
+    return values;
+  };
+  const GeneticResult result = genetic_search(setting.all, backwards, made_up, options);
+  for (const SearchPoint& point : result.remeasured) CHECK(result.best.loss <= point.loss);
+  CHECK(result.best.loss < result.remeasured.front().loss);
+  CHECK((genetic_search(setting.all, backwards, made_up, options).best.config == result.best.config));
+  options.budget = 0.05;
+  CHECK_THROWS_AS(genetic_search(setting.all, predicted, made_up, options), Error);
+}
+
+TEST_CASE("policy/budget_configs: random configurations cost what was asked, are different and respect the least bits") {
+  const Setting setting;
+  DrawSpace from = setting.all;
+  from.least = uniform_config(setting.space, 3, 2);
+  const std::vector<BitConfig> configs = random_configs_at(from, 0.15, 0.02, 30, 1);
+  REQUIRE(configs.size() == 30);
+  for (std::size_t i = 0; i < configs.size(); ++i) {
+    CHECK(setting.relative(configs[i]) <= 0.15);
+    CHECK(setting.relative(configs[i]) >= 0.98 * 0.15);
+    check_config(setting.network, setting.space, configs[i]);
+    for (const LayerBits& bits : configs[i]) CHECK(bits.weight >= 3);
+    for (std::size_t j = 0; j < i; ++j) CHECK_FALSE((configs[i] == configs[j]));
+  }
+  CHECK_THROWS_AS(random_configs_at(from, 0.05, 0.02, 1, 1), Error);
+}
+
+TEST_CASE("policy/accuracy_predictor: it ranks unseen configurations, also among those of like cost, and better than mean bits do") {
+  const Setting setting;
+  const std::vector<BitConfig> configs = spread_configs(setting.all, 1000, 5);
+  std::vector<Subnet> subnets;
+  std::vector<double> accuracies;
+  for (const BitConfig& config : configs) {
+    subnets.push_back({config, {}});
+    accuracies.push_back(made_up(config).accuracy);
+  }
+  const AccuracyPredictor predictor({subnets.begin(), subnets.begin() + 800}, {accuracies.begin(), accuracies.begin() + 800}, {});
+  const std::vector<double> guessed = predictor.predict({subnets.begin() + 800, subnets.end()});
+  const std::vector<double> real(accuracies.begin() + 800, accuracies.end());
+  std::vector<double> trivial;
+  for (std::size_t i = 800; i < configs.size(); ++i) trivial.push_back(mean_bits(configs[i]));
+  const double tau = kendall(guessed, real), of_bits = kendall(trivial, real);
+  std::vector<Subnet> like;
+  std::vector<double> of_like;
+  for (const BitConfig& config : random_configs_at(setting.all, 0.2, 0.18, 200, 9)) {  // within 10 % of 0.18
+    like.push_back({config, {}});
+    of_like.push_back(made_up(config).accuracy);
+  }
+  const double inside = kendall(predictor.predict(like), of_like);
+  MESSAGE("Kendall: predictor ", tau, ", mean bits ", of_bits, ", inside a band of cost ", inside);
+  CHECK(tau >= 0.8);
+  CHECK(tau > of_bits);
+  CHECK(inside >= 0.5);
+}
+
+TEST_CASE("policy/accuracy_predictor: the Form is seen, and Kendall's correlation counts ties for neither side") {
+  const Setting setting;
+  std::vector<Subnet> subnets;
+  std::vector<double> accuracies;
+  for (const BitConfig& config : spread_configs(setting.all, 60, 2))
+    for (const Granularity granularity : {Granularity::kTensor, Granularity::kChannel})
+      for (const Symmetry symmetry : {Symmetry::kSymmetric, Symmetry::kAsymmetric}) {
+        subnets.push_back({config, {granularity, symmetry}});
+        accuracies.push_back(0.7 + (granularity == Granularity::kChannel ? 0.1 : 0) + (symmetry == Symmetry::kAsymmetric ? 0.05 : 0));
+      }
+  PredictorOptions options;
+  options.hidden = {32};
+  const AccuracyPredictor predictor(subnets, accuracies, options);
+  const std::vector<double> guessed = predictor.predict(subnets);
+  for (std::size_t i = 0; i < guessed.size(); ++i) CHECK(guessed[i] == doctest::Approx(accuracies[i]).epsilon(0.05));
+  CHECK(kendall({1, 2, 3, 4}, {1, 2, 3, 4}) == doctest::Approx(1));
+  CHECK(kendall({1, 2, 3, 4}, {4, 3, 2, 1}) == doctest::Approx(-1));
+  CHECK(kendall({1, 1, 2}, {1, 2, 3}) == doctest::Approx(2 / std::sqrt(6.0)));
+  CHECK(kendall({1, 1, 1}, {1, 2, 3}) == 0);
+}
