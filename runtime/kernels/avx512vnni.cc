@@ -182,16 +182,11 @@ static bool avx512vnni_supported() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
 }
-const Kernels kAvx512VnniKernels{"avx512vnni",
-                                 false,
-                                 avx512vnni_supported,
-                                 avx512vnni::packings,
-                                 avx512vnni::conv,
-                                 avx512vnni::max_pool,
-                                 avx512vnni::gather,
-                                 avx512vnni::recode,
-                                 avx512vnni::channel_sums,
-                                 avx512vnni::linear,
-                                 avx512vnni::peak};
+const Kernels kAvx512VnniKernels{"avx512vnni",         false,
+                                 avx512vnni_supported, avx512vnni::packings,
+                                 avx512vnni::conv,     nullptr,
+                                 avx512vnni::max_pool, avx512vnni::gather,
+                                 avx512vnni::recode,   avx512vnni::channel_sums,
+                                 avx512vnni::linear,   avx512vnni::peak};
 }  // namespace bitpilot
 #endif

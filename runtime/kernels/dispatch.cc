@@ -14,7 +14,10 @@ std::string packing_name(const Packing& packing) {
   const std::string lanes = packing.lanes == Packing::Lanes::kFilters ? "filters"
                             : packing.lanes == Packing::Lanes::kRows  ? "rows"
                                                                       : "pixels";
-  return (packing.format == Packing::Format::kBytes ? "bytes by " : "words by ") + lanes;
+  const std::string format = packing.format == Packing::Format::kBytes    ? "bytes"
+                             : packing.format == Packing::Format::kTables ? "tables"
+                                                                          : "words";
+  return format + " by " + lanes;
 }
 
 const std::vector<const Kernels*>& all_kernels() {

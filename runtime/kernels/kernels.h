@@ -27,8 +27,9 @@ inline constexpr int kFilterPadding = 16;
 /// How packed weights lie, [filter group][input quad][tap][filter][4 channels], and what a vector's lanes hold.
 struct Packing {
   /// kBytes: s8 of channels 0 1 2 3.  kWords: s16 of channels 0 2 1 3 (even and odd bytes of a lane meet them as
-  /// pairs).
-  enum class Format { kBytes, kWords };
+  /// pairs).  kTables: weights of 2 bits as places in tables of products, [...][tap][channels 0 1, channels 2
+  /// 3][filter], one byte each: two bits a channel, the first one lowest; by pixels 16 times that.
+  enum class Format { kBytes, kWords, kTables };
   /// kPixels: flat positions, border columns included; strided windows need gathered copies.
   /// kRows: pixels of one row at stride 2, read in place.
   /// kFilters: a group of filters; runs along rows, strides of 1 or 2 are read in place.
@@ -44,12 +45,18 @@ struct ConvShape {
   bool depthwise = false;
   int lowest = 0, highest = 0;  ///< effective weights
   int code_bound = 255;         ///< largest input code
-  int out = 1, kernel = 1, stride = 1;
+  int in = 1, out = 1, kernel = 1, stride = 1;
   int width = 1, height = 1;  ///< of the result
 };
-inline constexpr int kMaxPackings = 4;
-/// "bytes by filters", "words by pixels", ...
+inline constexpr int kMaxPackings = 5;
+/// "bytes by filters", "words by pixels", "tables by filters", ...
 std::string packing_name(const Packing& packing);
+
+/// Product tables: an activation code pair (two channels of one pixel, `a` bits each, the first one lowest) has a table
+/// of 16 sums of products, one for each pair of 2-bit weights.  The tables follow from the formats alone, so that all
+/// layers share them.
+inline constexpr int kTableWeightBits = 2;
+inline constexpr int kTableBytes = 32;  ///< of one table: the 16 sums, once for each half of a vector
 
 /// One code made of a value f: clamp(rne(f * scale) + zero_point, 0, highest).
 struct CodeOutput {
@@ -70,10 +77,10 @@ struct CarryInput {
 
 /// A convolution with its fused epilogue: f = float(sum + bias) * multiplier (+ carry), then one code per output.
 struct ConvTask {
-  const std::uint8_t* src = nullptr;   ///< position 0 of quad 0
-  std::size_t src_plane = 0;           ///< bytes from quad to quad
-  const std::int32_t* taps = nullptr;  ///< byte offset of each tap from the position itself
-  int tap_count = 0;
+  const std::uint8_t* src = nullptr;    ///< position 0 of quad 0; what PairTask made where the packing is kTables
+  std::size_t src_plane = 0;            ///< bytes from quad to quad
+  const std::int32_t* taps = nullptr;   ///< byte offset of each tap from the position itself
+  int tap_count = 0;                    ///< of kTables: taps of all quads, one list, in the order of the weights
   int first_position = 0;               ///< a multiple of 64; a part of a task leaves out what stands before it ...
   int positions = 0;                    ///< ... and from here on
   const std::uint8_t* valid = nullptr;  ///< one bit a position, lowest bit first, padded to a multiple of 32 with zeros
@@ -97,6 +104,23 @@ struct ConvTask {
   const CodeOutput* outputs = nullptr;
   int output_count = 0;
 };
+
+/// What conv() reads where its packing is kTables.  Lanes kFilters: each quad of codes becomes two u16, the places of
+/// the tables of its two pairs in bytes; planes, rows and taps stay as they are.  Lanes kPixels: u8
+/// [quad][pair][position].
+struct PairTask {
+  const std::uint8_t* src = nullptr;  ///< start of plane 0, border included
+  std::size_t src_plane = 0;          ///< bytes from quad to quad, a multiple of 64
+  int quads = 0;
+  std::uint8_t* dst = nullptr;
+  std::size_t dst_plane = 0;  ///< paired_plane(lanes, src_plane)
+  Packing::Lanes lanes = Packing::Lanes::kFilters;
+  int code_bound = 3;  ///< that of the convolution; higher bits are left out
+};
+/// Bytes from quad to quad of it.
+inline std::size_t paired_plane(Packing::Lanes lanes, std::size_t plane) {
+  return lanes == Packing::Lanes::kPixels ? (plane / 4 + 31) / 32 * 64 : plane;
+}
 
 /// dst[position] = max over taps of src[position + tap].
 struct PoolTask {
@@ -168,6 +192,7 @@ struct Kernels {
   /// many.
   int (*packings)(const ConvShape& shape, Packing (&legal)[kMaxPackings]);
   void (*conv)(const ConvTask&);
+  void (*pair)(const PairTask&);  ///< nullptr if no packing is kTables
   void (*max_pool)(const PoolTask&);
   void (*gather)(const GatherTask&);
   void (*recode)(const RecodeTask&);

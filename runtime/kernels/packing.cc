@@ -15,6 +15,13 @@ std::size_t round_up(std::size_t value, std::size_t unit) { return (value + unit
 /// Where channel c of a quad stands among the four words: even channels first.
 constexpr int kWordOfChannel[4] = {0, 2, 1, 3};
 
+/// Two bits of a pair's byte; `first` is that of the first pair and filter.
+void put_in_pair(std::uint8_t* first, const Packing& packing, int channel, std::int16_t value) {
+  const int bits = value & ((1 << kTableWeightBits) - 1);
+  const int shift = channel % 2 * kTableWeightBits + (packing.lanes == Packing::Lanes::kPixels ? 4 : 0);
+  first[channel / 2 * packing.group] |= static_cast<std::uint8_t>(bits << shift);
+}
+
 void put(std::uint8_t* lane, Packing::Format format, int channel, std::int16_t value) {
   if (format == Packing::Format::kBytes)
     lane[channel] = static_cast<std::uint8_t>(static_cast<std::int8_t>(value));
@@ -34,7 +41,8 @@ PackedWeights pack_weights(const EffectiveWeights& weights, Packing packing) {
   const auto group = static_cast<std::size_t>(packing.group);
   // A depthwise group of four filters reads the one quad of its own channels.
   const std::size_t quads = weights.depthwise ? 1 : (static_cast<std::size_t>(weights.in) + 3) / 4;
-  const std::size_t lane = packing.format == Packing::Format::kBytes ? 4 : 8;
+  const bool tables = packing.format == Packing::Format::kTables;
+  const std::size_t lane = tables ? 2 : packing.format == Packing::Format::kBytes ? 4 : 8;
   const std::size_t groups = (static_cast<std::size_t>(weights.out) + group - 1) / group;
 
   PackedWeights packed;
@@ -52,9 +60,13 @@ PackedWeights pack_weights(const EffectiveWeights& weights, Packing packing) {
       for (std::size_t t = 0; t < taps; ++t) {
         const std::size_t channel = weights.depthwise ? o % 4 : i % 4;
         const std::size_t quad = weights.depthwise ? 0 : i / 4;
-        const std::size_t at = ((quad * taps + t) * group + o % group) * lane;
-        put(packed.data_.get() + o / group * packed.group_bytes + at, packing.format, static_cast<int>(channel),
-            weights.values[(o * in + i) * taps + t]);
+        std::uint8_t* const step =
+            packed.data_.get() + o / group * packed.group_bytes + (quad * taps + t) * group * lane;
+        const std::int16_t value = weights.values[(o * in + i) * taps + t];
+        if (tables)
+          put_in_pair(step + o % group, packing, static_cast<int>(channel), value);
+        else
+          put(step + o % group * lane, packing.format, static_cast<int>(channel), value);
       }
   return packed;
 }
