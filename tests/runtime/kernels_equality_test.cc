@@ -274,8 +274,8 @@ TEST_CASE("kernels: product tables store the scalar codes up to the ends of thei
         check_all({5, 96, 1, 3, 2, false, add, 2, bits_a, fill, 1, 0}, ++seed);
         check_all({24, 32, 3, 4, 13, false, add, 2, bits_a, fill, 1, 0}, ++seed);
         // As much as a 16-bit sum takes (9 * 604 products of -2 * 3, 9 * 260 of -2 * 7), and more.
-        check_all({bits_a == 2 ? 604 : 260, 64, 3, 2, 5, false, add, 2, bits_a, fill, 1, 0}, ++seed);
-        check_all({bits_a == 2 ? 608 : 264, 64, 3, 2, 5, false, add, 2, bits_a, fill, 1, 0}, ++seed);
+        check_all({bits_a == 2 ? 604 : 260, 64, 3, 3, 5, false, add, 2, bits_a, fill, 1, 0}, ++seed);
+        check_all({bits_a == 2 ? 608 : 264, 64, 3, 3, 5, false, add, 2, bits_a, fill, 1, 0}, ++seed);
       }
 }
 
