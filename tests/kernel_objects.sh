@@ -58,13 +58,15 @@ for object in "$work"/avx*.o; do
     fi
   done <<< "$counts"
 done
-tables=$(count_table_moves "$work/avx2.cc.o")
-if echo "$tables" | grep -qx 'tiles 0'; then
-  echo "no product tables found: has the kernel's name changed?"
-  failed=1
-elif moved=$(echo "$tables" | grep -vE '^(tiles|0) '); then
-  echo "vector moves to or from the stack between sums of bytes: $moved"
-  failed=1
-fi
+for object in "$work"/avx2.cc.o "$work"/avx512vbmi.cc.o; do
+  tables=$(count_table_moves "$object")
+  if echo "$tables" | grep -qx 'tiles 0'; then
+    echo "no product tables found in $(basename "$object"): has the kernel's name changed?"
+    failed=1
+  elif moved=$(echo "$tables" | grep -vE '^(tiles|0) '); then
+    echo "vector moves to or from the stack between sums of bytes: $moved"
+    failed=1
+  fi
+done
 [ $failed = 0 ] && echo "kernel objects: no weak symbols, sums stay in registers"
 exit $failed

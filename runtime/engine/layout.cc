@@ -168,8 +168,8 @@ void Layout::place_slots() {
     const std::size_t in = quads(step.layer == 0 ? slot(input_slot()).channels : network_.in_channels(step.layer));
     const std::size_t out = quads(network_.layer(step.layer).shape.channels);
     const Shape& source = node(node(step.conv_node).inputs[0]).shape;
-    if (node(step.conv_node).op == Op::kConv2d)
-      paired = std::max({paired, grid(grid_of(source)).plane() * in,
+    if (node(step.conv_node).op == Op::kConv2d)  // a single quad may become two planes
+      paired = std::max({paired, grid(grid_of(source)).plane() * (in + 1),
                          windows_[static_cast<std::size_t>(step.layer)].quad_plane() * in});
     scratch = std::max({scratch, windows_[static_cast<std::size_t>(step.layer)].quad_plane() * in,
                         pool_windows_[static_cast<std::size_t>(step.layer)].quad_plane() * out});

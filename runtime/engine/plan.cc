@@ -153,16 +153,16 @@ void Planner::add_pairs(Plan& plan, ConvTask& task, std::size_t first) const {
   pairs.src_plane = task.src_plane;
   pairs.quads = task.quads;
   pairs.dst = workspace_.arena + layout_.paired_offset();
-  pairs.dst_plane = paired_plane(task.packing.lanes, task.src_plane);
-  pairs.lanes = task.packing.lanes;
+  pairs.dst_plane = paired_plane(task.packing, task.src_plane);
+  pairs.packing = task.packing;
   pairs.code_bound = task.code_bound;
   plan.tasks.push_back(pairs);
 
   const int shrink = task.packing.lanes == Packing::Lanes::kPixels ? 4 : 1;  // one byte a position or four
   std::vector<std::int32_t>& taps = plan.taps.emplace_back();
-  for (int quad = 0; quad < task.quads; ++quad)
+  for (int plane = 0; plane < table_planes(task.packing, task.quads); ++plane)
     for (int tap = 0; tap < task.tap_count; ++tap)
-      taps.push_back(quad * static_cast<std::int32_t>(pairs.dst_plane) + task.taps[tap] / shrink);
+      taps.push_back(plane * static_cast<std::int32_t>(pairs.dst_plane) + task.taps[tap] / shrink);
   task.src = pairs.dst + first / static_cast<std::size_t>(shrink);
   task.src_plane = pairs.dst_plane;
   task.taps = taps.data();

@@ -51,10 +51,12 @@ constexpr int kNarrowSteps = 4;
 
 #include "runtime/kernels/conv.inl.h"
 #include "runtime/kernels/conv_filters.inl.h"
+#include "runtime/kernels/pixels.inl.h"
+#include "runtime/kernels/vectors_tables256.inl.h"
+
 #include "runtime/kernels/conv_tables.inl.h"
 #include "runtime/kernels/conv_tables_pixels.inl.h"
-#include "runtime/kernels/pixels.inl.h"
-#include "runtime/kernels/tables.inl.h"
+#include "runtime/kernels/tables256.inl.h"
 
 int packings(const ConvShape& shape, Packing (&legal)[kMaxPackings]) {
   const int bound = shape.highest > -shape.lowest ? shape.highest : -shape.lowest;

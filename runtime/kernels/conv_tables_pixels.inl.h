@@ -1,10 +1,10 @@
-// No guard and no #include, on purpose: see conv_tables.inl.h.  The same with pixels in lanes: the vector holds code
-// pairs of 32 positions, the table belongs to the pair of weights.  It suits any number of filters, but codes of 2 bits
-// only: four bits of a byte choose the entry.
+// No guard and no #include, on purpose: see conv_tables.inl.h; 256-bit vectors.  The same with pixels in lanes: the
+// vector holds code pairs of 32 positions, the table belongs to the pair of weights.  It suits any number of filters,
+// but codes of 2 bits only: four bits of a byte choose the entry.
 
 /// Entry c of table i holds (c % 4) * w(i % 4) + (c / 4) * w(i / 4).
 struct WeightTables {
-  using Sums = PairTables<2>;
+  using Sums = ProductTables<2>;
   constexpr WeightTables() {
     for (int i = 0; i < 16; ++i)
       for (int code = 0; code < 16; ++code)
@@ -36,7 +36,7 @@ static inline void store_part(const ConvTask& task, int filter, int position, co
 /// Four filters at VECTORS * 32 positions.
 template <int VECTORS, bool ADD>
 static inline void table_pixels_tile(const ConvTask& task, int group, int position) {
-  using Tables = PairTables<2>;
+  using Tables = ProductTables<2>;
   constexpr int kFilters = 4, kSums = kFilters * VECTORS;
   const auto* const tables = reinterpret_cast<const std::uint8_t*>(kWeightTables.sums);
   Vec memory[2 * kSums];
@@ -48,7 +48,7 @@ static inline void table_pixels_tile(const ConvTask& task, int group, int positi
   const std::uint8_t* const src = task.src + position;
   const std::uint8_t* weights = task.weights + static_cast<std::size_t>(group) * task.group_bytes;
   const std::int32_t* taps = task.taps;
-  const Vec start = _mm256_set1_epi8(static_cast<char>(Tables::kStart));
+  const Vec start = splat_bytes(Tables::kStart);
   int runs = 0;
   for (int left = task.tap_count; left > 0; left -= Tables::kSteps, ++runs) {
     Vec bytes[kFilters][VECTORS];
@@ -66,7 +66,7 @@ static inline void table_pixels_tile(const ConvTask& task, int group, int positi
     BITPILOT_UNROLL for (int i = 0; i < kSums; ++i)
         add_to_words(words + i, words + kSums + i, bytes[i / VECTORS][i % VECTORS]);
   }
-  const Vec starts = _mm256_set1_epi16(static_cast<std::int16_t>(runs * Tables::kStart));
+  const Vec starts = splat_words(runs * Tables::kStart);
   for (int v = 0; v < VECTORS; ++v) {
     const auto wide_of = [&](int filter) {
       const int i = filter * VECTORS + v;

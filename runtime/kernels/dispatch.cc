@@ -23,7 +23,7 @@ std::string packing_name(const Packing& packing) {
 const std::vector<const Kernels*>& all_kernels() {
   static const std::vector<const Kernels*> kernels {
 #if defined(__x86_64__)
-    &kAvx512VnniKernels, &kAvxVnniKernels, &kAvx2Kernels,
+    &kAvx512VbmiKernels, &kAvx512VnniKernels, &kAvxVnniKernels, &kAvx2Kernels,
 #endif
         &kScalarKernels
   };

@@ -27,8 +27,7 @@ inline constexpr int kFilterPadding = 16;
 /// How packed weights lie, [filter group][input quad][tap][filter][4 channels], and what a vector's lanes hold.
 struct Packing {
   /// kBytes: s8 of channels 0 1 2 3.  kWords: s16 of channels 0 2 1 3 (even and odd bytes of a lane meet them as
-  /// pairs).  kTables: weights of 2 bits as places in tables of products, [...][tap][channels 0 1, channels 2
-  /// 3][filter], one byte each: two bits a channel, the first one lowest; by pixels 16 times that.
+  /// pairs).  kTables: weights of 2 bits as places in tables of products, see table_place.
   enum class Format { kBytes, kWords, kTables };
   /// kPixels: flat positions, border columns included; strided windows need gathered copies.
   /// kRows: pixels of one row at stride 2, read in place.
@@ -52,11 +51,20 @@ inline constexpr int kMaxPackings = 5;
 /// "bytes by filters", "words by pixels", "tables by filters", ...
 std::string packing_name(const Packing& packing);
 
-/// Product tables: an activation code pair (two channels of one pixel, `a` bits each, the first one lowest) has a table
-/// of 16 sums of products, one for each pair of 2-bit weights.  The tables follow from the formats alone, so that all
-/// layers share them.
+/// Product tables: the codes of two or three channels of one pixel, side by side, have a table with the sum of products
+/// for each tuple of as many 2-bit weights.  The tables follow from the formats alone, so that all layers share them.
 inline constexpr int kTableWeightBits = 2;
-inline constexpr int kTableBytes = 32;  ///< of one table: the 16 sums, once for each half of a vector
+/// Channels of one place in a table: what a vector of as many bytes as filters can look up, 64 entries or 16.
+inline constexpr int table_channels(const Packing& packing) { return packing.group == 64 ? 3 : 2; }
+/// Where an input channel's weight stands in a packing of kTables: [plane][tap][slot][filter], from bit `shift` on.
+struct TablePlace {
+  int plane = 0, slot = 0, shift = 0;
+};
+TablePlace table_place(const Packing& packing, int channel);
+/// Planes of a layer with as many input quads.
+inline constexpr int table_planes(const Packing& packing, int quads) {
+  return table_channels(packing) == 3 ? (quads + 2) / 3 * 2 : quads;
+}
 
 /// One code made of a value f: clamp(rne(f * scale) + zero_point, 0, highest).
 struct CodeOutput {
@@ -80,7 +88,7 @@ struct ConvTask {
   const std::uint8_t* src = nullptr;    ///< position 0 of quad 0; what PairTask made where the packing is kTables
   std::size_t src_plane = 0;            ///< bytes from quad to quad
   const std::int32_t* taps = nullptr;   ///< byte offset of each tap from the position itself
-  int tap_count = 0;                    ///< of kTables: taps of all quads, one list, in the order of the weights
+  int tap_count = 0;                    ///< of kTables: taps of all planes, one list, in the order of the weights
   int first_position = 0;               ///< a multiple of 64; a part of a task leaves out what stands before it ...
   int positions = 0;                    ///< ... and from here on
   const std::uint8_t* valid = nullptr;  ///< one bit a position, lowest bit first, padded to a multiple of 32 with zeros
@@ -105,21 +113,22 @@ struct ConvTask {
   int output_count = 0;
 };
 
-/// What conv() reads where its packing is kTables.  Lanes kFilters: each quad of codes becomes two u16, the places of
-/// the tables of its two pairs in bytes; planes, rows and taps stay as they are.  Lanes kPixels: u8
-/// [quad][pair][position].
+/// What conv() reads where its packing is kTables.  By filters: planes of two u16 a position, the places of two tables
+/// in bytes: of channels 0 1 and 2 3 of a quad, or (table_channels 3) of channels 0 and 2 of three quads in one plane
+/// and of 1 and 3 in the next; rows and taps stay as they are.  By pixels: u8 [quad][channels 0 1, channels 2
+/// 3][position].
 struct PairTask {
   const std::uint8_t* src = nullptr;  ///< start of plane 0, border included
   std::size_t src_plane = 0;          ///< bytes from quad to quad, a multiple of 64
   int quads = 0;
   std::uint8_t* dst = nullptr;
-  std::size_t dst_plane = 0;  ///< paired_plane(lanes, src_plane)
-  Packing::Lanes lanes = Packing::Lanes::kFilters;
+  std::size_t dst_plane = 0;  ///< paired_plane(packing, src_plane)
+  Packing packing;
   int code_bound = 3;  ///< that of the convolution; higher bits are left out
 };
-/// Bytes from quad to quad of it.
-inline std::size_t paired_plane(Packing::Lanes lanes, std::size_t plane) {
-  return lanes == Packing::Lanes::kPixels ? (plane / 4 + 31) / 32 * 64 : plane;
+/// Bytes from plane to plane of it (by pixels: from quad to quad).
+inline std::size_t paired_plane(const Packing& packing, std::size_t plane) {
+  return packing.lanes == Packing::Lanes::kPixels ? (plane / 4 + 31) / 32 * 64 : plane;
 }
 
 /// dst[position] = max over taps of src[position + tap].
@@ -185,7 +194,7 @@ struct LinearTask {
 
 /// One instruction set.  All tables give the same integers for the same task.
 struct Kernels {
-  const char* name;     ///< "scalar", "avx2", "avxvnni", "avx512vnni"
+  const char* name;     ///< "scalar", "avx2", "avxvnni", "avx512vnni", "avx512vbmi"
   bool bits_count;      ///< narrower codes or weights take less time
   bool (*supported)();  ///< by this processor and operating system
   /// Fills in the packings that conv() can use for such a layer, the one that is fastest as a rule first; returns how
@@ -208,6 +217,7 @@ extern const Kernels kScalarKernels;  ///< portable, the reference of all
 extern const Kernels kAvx2Kernels;
 extern const Kernels kAvxVnniKernels;
 extern const Kernels kAvx512VnniKernels;
+extern const Kernels kAvx512VbmiKernels;
 #endif
 
 /// Every table of this build, fastest first, supported here or not.

@@ -1,21 +1,8 @@
 // No guard and no #include, on purpose: see conv_tables.inl.h.  Which layers may use product tables, and their input.
 
-/// Bits of the codes that the tables of a layer are for.
-static inline int table_bits(int code_bound) { return code_bound <= 3 ? 2 : 3; }
-
 static void conv_by_tables(const ConvTask& task) {
   if (task.packing.lanes == Packing::Lanes::kPixels) return conv_by_table_pixels(task);
-  if (table_bits(task.code_bound) == 2)
-    task.stride == 1 ? table_groups<2, 1>(task) : table_groups<2, 2>(task);
-  else
-    task.stride == 1 ? table_groups<3, 1>(task) : table_groups<3, 2>(task);
-}
-
-/// Weights of 2 bits, codes of 2 or 3, and no more products than 16-bit sums take.
-static bool tables_fit(const ConvShape& shape) {
-  const int steps = (shape.in + 3) / 4 * shape.kernel * shape.kernel;
-  return !shape.depthwise && shape.stride <= 2 && shape.lowest >= -2 && shape.highest <= 1 && shape.code_bound <= 7 &&
-         steps <= (shape.code_bound <= 3 ? PairTables<2>::kMaxSteps : PairTables<3>::kMaxSteps);
+  conv_by_table_filters(task);
 }
 
 /// Adds the packings that such a layer can use; returns how many `legal` then holds.
@@ -58,7 +45,7 @@ static void pair_pixels(const PairTask& task) {
 }
 
 static void pair(const PairTask& task) {
-  if (task.lanes == Packing::Lanes::kPixels) return pair_pixels(task);
+  if (task.packing.lanes == Packing::Lanes::kPixels) return pair_pixels(task);
   const int bits = table_bits(task.code_bound);
   for (std::size_t at = 0; at < task.src_plane * static_cast<std::size_t>(task.quads); at += sizeof(Vec)) {
     const Vec places = _mm256_slli_epi16(pairs_of(task.src + at, bits), 5);  // 32 bytes a table
