@@ -8,8 +8,8 @@
 //   load_quads, store_quads  such a vector, from and to `kLanes / 4` planes; the latter its first `count` pixels
 
 /// Codes of four pixels, from `p0` on, of one block of filters.
-static inline void store_pixels(const ConvTask& task, int filter, int position, int count, Vec s0, Vec s1, Vec s2,
-                                Vec s3) {
+[[gnu::always_inline]] static inline void store_pixels(const ConvTask& task, int filter, int position, int count,
+                                                       Vec s0, Vec s1, Vec s2, Vec s3) {
   const std::size_t quad = static_cast<std::size_t>(filter) / 4, at = 4 * static_cast<std::size_t>(position);
   const Real multiplier = load_real(task.multiplier + filter);
   Real f0 = multiply(to_real(s0), multiplier), f1 = multiply(to_real(s1), multiplier);
