@@ -35,7 +35,8 @@
 
 /// Codes of PIXELS pixels, from `position` on, of one block of filters.
 template <int PIXELS>
-static inline void store_run(const ConvTask& task, int filter, int position, const Vec (&sums)[PIXELS]) {
+[[gnu::always_inline]] static inline void store_run(const ConvTask& task, int filter, int position,
+                                                    const Vec (&sums)[PIXELS]) {
   if constexpr (PIXELS < 4) {
     store_pixels(task, filter, position, 1, sums[0], sums[0], sums[0], sums[0]);
   } else {
