@@ -27,13 +27,12 @@ namespace {
 /// With vpermb: an index of 6 bits.
 constexpr int kTableChannels = 3;
 constexpr bool kRoomForWords = true;
+constexpr int kTableBlocks = 1;
 
 inline Vec splat_bytes(int value) { return _mm512_set1_epi8(static_cast<char>(value)); }
 inline Vec splat_words(int value) { return _mm512_set1_epi16(static_cast<std::int16_t>(value)); }
-inline Vec look_up(Vec acc, const std::uint8_t* tables, const std::uint8_t* place, Vec index) {
-  std::uint16_t offset;
-  __builtin_memcpy(&offset, place, sizeof(offset));
-  const Vec found = _mm512_permutexvar_epi8(index, load(tables + offset));
+inline Vec look_up(Vec acc, Vec table, Vec index) {
+  const Vec found = _mm512_permutexvar_epi8(index, table);
   asm("vpaddb %1, %0, %0" : "+v"(acc) : "v"(found));  // one register before and after
   return acc;
 }

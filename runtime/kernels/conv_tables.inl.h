@@ -5,7 +5,8 @@
 // bytes.  It needs
 //   kTableChannels             2 or 3: a shuffle's index has 4 or 6 bits
 //   kRoomForWords              whether there are registers for 16-bit sums beside the bytes
-//   look_up                    acc + what the table at a place (u16, bytes) holds for each filter's index, in bytes
+//   kTableBlocks               vectors of filters in a tile, 1 or 2
+//   look_up                    acc + what a table holds for each filter's index, in bytes
 //   splat_bytes, splat_words   one number in every 8 or 16 bits;  add_to_words: byte sums to 16-bit ones
 //   WideSums                   16-bit sums as four vectors of 32 bits
 //
@@ -40,55 +41,72 @@ struct ProductTables {
 template <int BITS>
 constexpr ProductTables<BITS> kProductTables;
 
-/// A vector's bytes of filters at PIXELS pixels of one row, STRIDE apart; codes of BITS bits.
-template <int BITS>
+/// BLOCKS vectors of filters at PIXELS pixels of one row, STRIDE apart; codes of BITS bits.  Two blocks share the
+/// tables that they load.
+template <int BITS, int BLOCKS>
 struct TableTile {
   template <int PIXELS, int STRIDE>
   static inline void run(const ConvTask& task, int group, const std::uint8_t* src, int position) {
     using Tables = ProductTables<BITS>;
+    constexpr int kSums = BLOCKS * PIXELS;
     const auto* const tables = reinterpret_cast<const std::uint8_t*>(kProductTables<BITS>.sums);
-    Vec memory[2 * PIXELS];
+    Vec memory[2 * kSums];
     Vec* words = memory;
     if constexpr (!kRoomForWords) asm("" : "+r"(words));  // keeps them out of the registers that the bytes need
-    BITPILOT_UNROLL for (int i = 0; i < 2 * PIXELS; ++i) words[i] = splat(0);
+    BITPILOT_UNROLL for (int i = 0; i < 2 * kSums; ++i) words[i] = splat(0);
 
-    const std::uint8_t* weights = task.weights + static_cast<std::size_t>(group) * task.group_bytes;
+    const std::size_t group_bytes = task.group_bytes;
+    const std::uint8_t* weights = task.weights + static_cast<std::size_t>(group) * group_bytes;
     const std::int32_t* taps = task.taps;
     const Vec start = splat_bytes(Tables::kStart);
     int runs = 0;
     for (int left = task.tap_count; left > 0; left -= Tables::kSteps, ++runs) {
-      Vec bytes[PIXELS];
-      BITPILOT_UNROLL for (int p = 0; p < PIXELS; ++p) bytes[p] = start;
+      Vec bytes[BLOCKS][PIXELS];
+      BITPILOT_UNROLL for (int i = 0; i < kSums; ++i) bytes[i / PIXELS][i % PIXELS] = start;
       for (int step = std::min(left, Tables::kSteps); step > 0; --step, ++taps, weights += 2 * kTableFilters) {
         const std::uint8_t* const at = src + *taps;
-        const Vec first = load(weights);
-        BITPILOT_UNROLL for (int p = 0; p < PIXELS; ++p) bytes[p] =
-            look_up(bytes[p], tables, at + 4 * STRIDE * p, first);
-        const Vec second = load(weights + kTableFilters);
-        BITPILOT_UNROLL for (int p = 0; p < PIXELS; ++p) bytes[p] =
-            look_up(bytes[p], tables, at + 4 * STRIDE * p + 2, second);
+        BITPILOT_UNROLL for (int slot = 0; slot < 2; ++slot) {
+          Vec index[BLOCKS];
+          BITPILOT_UNROLL for (int b = 0; b < BLOCKS; ++b) index[b] =
+              load(weights + b * group_bytes + slot * kTableFilters);
+          BITPILOT_UNROLL for (int p = 0; p < PIXELS; ++p) {
+            std::uint16_t place;
+            __builtin_memcpy(&place, at + 4 * STRIDE * p + 2 * slot, sizeof(place));
+            const Vec table = load(tables + place);
+            BITPILOT_UNROLL for (int b = 0; b < BLOCKS; ++b) bytes[b][p] = look_up(bytes[b][p], table, index[b]);
+          }
+        }
       }
-      BITPILOT_UNROLL for (int p = 0; p < PIXELS; ++p) add_to_words(words + p, words + PIXELS + p, bytes[p]);
+      BITPILOT_UNROLL for (int i = 0; i < kSums; ++i)
+          add_to_words(words + i, words + kSums + i, bytes[i / PIXELS][i % PIXELS]);
     }
-    Vec sums[kTableFilters / kLanes][PIXELS];
-    const std::int32_t* const bias = task.bias + group * kTableFilters;
     const Vec starts = splat_words(runs * Tables::kStart);
+    for (int b = 0; b < BLOCKS; ++b)
+      store_sums<PIXELS>(task, (group + b) * kTableFilters, position, words + b * PIXELS, kSums, starts);
+  }
+
+  /// Stores a block of filters; `odd`: how far its second sums stand behind the first.
+  template <int PIXELS>
+  static inline void store_sums(const ConvTask& task, int filter, int position, const Vec* words, int odd, Vec starts) {
+    Vec sums[4][PIXELS];
+    const std::int32_t* const bias = task.bias + filter;
     BITPILOT_UNROLL for (int p = 0; p < PIXELS; ++p) {
-      const WideSums wide(words[p], words[PIXELS + p], starts);
+      const WideSums wide(words[p], words[odd + p], starts);
       sums[0][p] = sum(wide.part<0>(), load_all(bias));
       sums[1][p] = sum(wide.part<1>(), load_all(bias + kLanes));
       sums[2][p] = sum(wide.part<2>(), load_all(bias + 2 * kLanes));
       sums[3][p] = sum(wide.part<3>(), load_all(bias + 3 * kLanes));
     }
-    for (int b = 0; b < kTableFilters / kLanes; ++b)
-      store_run<PIXELS>(task, group * kTableFilters + b * kLanes, position, sums[b]);
+    for (int part = 0; part < 4; ++part) store_run<PIXELS>(task, filter + part * kLanes, position, sums[part]);
   }
 };
 
 template <int BITS, int STRIDE>
 static void table_groups(const ConvTask& task) {
-  for (int group = task.first_group; group < task.groups; ++group)
-    filters_width<TableTile<BITS>, 8, STRIDE>(task, group);
+  int group = task.first_group;
+  if constexpr (kTableBlocks == 2)
+    for (; group + 2 <= task.groups; group += 2) filters_width<TableTile<BITS, 2>, 4, STRIDE>(task, group);
+  for (; group < task.groups; ++group) filters_width<TableTile<BITS, 1>, 8, STRIDE>(task, group);
 }
 
 /// Bits of the codes that the tables of a layer are for.

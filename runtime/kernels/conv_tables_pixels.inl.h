@@ -16,13 +16,6 @@ constexpr WeightTables kWeightTables;
 
 constexpr int kTablePositions = 32;
 
-static inline Vec look_up_pixels(Vec acc, const std::uint8_t* tables, std::uint8_t place, Vec codes) {
-  const Vec table = _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(tables + place)));
-  const Vec found = _mm256_shuffle_epi8(table, codes);
-  asm("vpaddb %1, %0, %0" : "+x"(acc) : "x"(found));  // see accumulate()
-  return acc;
-}
-
 /// Four filters at eight of the 32 positions.
 template <int PART, bool ADD>
 static inline void store_part(const ConvTask& task, int filter, int position, const WideSums (&wide)[4]) {
@@ -59,8 +52,11 @@ static inline void table_pixels_tile(const ConvTask& task, int group, int positi
         Vec codes[VECTORS];
         BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v) codes[v] =
             load(at + static_cast<std::size_t>(pair) * pair_plane + v * kTablePositions);
-        BITPILOT_UNROLL for (int f = 0; f < kFilters; ++f) BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v)
-            bytes[f][v] = look_up_pixels(bytes[f][v], tables, weights[pair * kFilters + f], codes[v]);
+        BITPILOT_UNROLL for (int f = 0; f < kFilters; ++f) {
+          const auto* const table = reinterpret_cast<const __m128i*>(tables + weights[pair * kFilters + f]);
+          const Vec both = _mm256_broadcastsi128_si256(_mm_load_si128(table));
+          BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v) bytes[f][v] = look_up(bytes[f][v], both, codes[v]);
+        }
       }
     }
     BITPILOT_UNROLL for (int i = 0; i < kSums; ++i)

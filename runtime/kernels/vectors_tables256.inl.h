@@ -3,15 +3,13 @@
 
 constexpr int kTableChannels = 2;
 constexpr bool kRoomForWords = false;
+constexpr int kTableBlocks = 2;
 
 static inline Vec splat_bytes(int value) { return _mm256_set1_epi8(static_cast<char>(value)); }
 static inline Vec splat_words(int value) { return _mm256_set1_epi16(static_cast<std::int16_t>(value)); }
 
-/// Adds the tables' sums: one place of a table for each of the vector's filters.
-static inline Vec look_up(Vec acc, const std::uint8_t* tables, const std::uint8_t* place, Vec index) {
-  std::uint16_t offset;
-  __builtin_memcpy(&offset, place, sizeof(offset));
-  const Vec found = _mm256_shuffle_epi8(load(tables + offset), index);
+static inline Vec look_up(Vec acc, Vec table, Vec index) {
+  const Vec found = _mm256_shuffle_epi8(table, index);
   asm("vpaddb %1, %0, %0" : "+x"(acc) : "x"(found));  // see accumulate()
   return acc;
 }
