@@ -36,6 +36,14 @@ count_stack_moves() {
     name ~ /conv_tile|filters_(tile|rows)/ && /vmov.*[yz]mm/ && /\(%r[sb]p/ { ++moves[name] }
     END { print "tiles", tiles + 0; for (name in moves) print moves[name], name }'
 }
+# Product tables: what stands between the first and the last sum of bytes is the loop.
+count_table_moves() {
+  objdump -dC --no-show-raw-insn "$1" | awk '
+    /^[0-9a-f]+ </ { name = $0; held = 0; if (name ~ /TableTile|table_pixels_tile/) ++tiles }
+    name ~ /TableTile|table_pixels_tile/ && /vmov.*[yz]mm/ && /\(%r[sb]p/ { ++held }
+    name ~ /TableTile|table_pixels_tile/ && /vpaddb/ { if (name in moves) moves[name] += held; else moves[name] = 0; held = 0 }
+    END { print "tiles", tiles + 0; for (name in moves) print moves[name], name }'
+}
 for object in "$work"/avx*.o; do
   counts=$(count_stack_moves "$object")
   if echo "$counts" | grep -qx 'tiles 0'; then
@@ -49,6 +57,16 @@ for object in "$work"/avx*.o; do
       failed=1
     fi
   done <<< "$counts"
+done
+for object in "$work"/avx2.cc.o "$work"/avx512vbmi.cc.o; do
+  tables=$(count_table_moves "$object")
+  if echo "$tables" | grep -qx 'tiles 0'; then
+    echo "no product tables found in $(basename "$object"): has the kernel's name changed?"
+    failed=1
+  elif moved=$(echo "$tables" | grep -vE '^(tiles|0) '); then
+    echo "vector moves to or from the stack between sums of bytes: $moved"
+    failed=1
+  fi
 done
 [ $failed = 0 ] && echo "kernel objects: no weak symbols, sums stay in registers"
 exit $failed

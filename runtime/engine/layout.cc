@@ -153,7 +153,7 @@ int Layout::add_slot(const Shape& shape) {
 void Layout::place_slots() {
   const Shape input = network_.input_shape();
   add_slot({row_as_channels_ ? kChannelsPerQuad : input.channels, input.height, input.width});
-  std::size_t scratch = 0;
+  std::size_t scratch = 0, paired = 0;
   for (const FusedStep& step : steps_) {
     StepSlots slots;
     const bool pooled = max_pool(step.layer);
@@ -167,10 +167,16 @@ void Layout::place_slots() {
     step_slots_.push_back(std::move(slots));
     const std::size_t in = quads(step.layer == 0 ? slot(input_slot()).channels : network_.in_channels(step.layer));
     const std::size_t out = quads(network_.layer(step.layer).shape.channels);
+    const Shape& source = node(node(step.conv_node).inputs[0]).shape;
+    if (node(step.conv_node).op == Op::kConv2d)  // a single quad may become two planes
+      paired = std::max({paired, grid(grid_of(source)).plane() * (in + 1),
+                         windows_[static_cast<std::size_t>(step.layer)].quad_plane() * in});
     scratch = std::max({scratch, windows_[static_cast<std::size_t>(step.layer)].quad_plane() * in,
                         pool_windows_[static_cast<std::size_t>(step.layer)].quad_plane() * out});
   }
   // Kernels read a little past the last plane of a value: into the next slot, the scratch or this slack.
+  paired_offset_ = arena_bytes_;
+  arena_bytes_ += paired;
   scratch_offset_ = arena_bytes_;
   arena_bytes_ += scratch;
   std::size_t longest_row = 0;

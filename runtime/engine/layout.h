@@ -81,6 +81,8 @@ class Layout {
   /// padding.
   bool row_as_channels() const { return row_as_channels_; }
   std::size_t scratch_offset() const { return scratch_offset_; }
+  /// Room for one layer's input as places of tables.
+  std::size_t paired_offset() const { return paired_offset_; }
   std::size_t arena_bytes() const { return arena_bytes_; }
 
  private:
@@ -100,7 +102,7 @@ class Layout {
   std::vector<Slot> slots_;
   std::vector<StepSlots> step_slots_;
   bool row_as_channels_ = false;
-  std::size_t scratch_offset_ = 0, arena_bytes_ = 0;
+  std::size_t scratch_offset_ = 0, paired_offset_ = 0, arena_bytes_ = 0;
 };
 
 }  // namespace bitpilot

@@ -147,6 +147,29 @@ std::pair<const std::uint8_t*, std::size_t> Planner::windowed(Plan& plan, const 
   return {scratch, window.quad_plane()};
 }
 
+void Planner::add_pairs(Plan& plan, ConvTask& task, std::size_t first) const {
+  PairTask pairs;
+  pairs.src = task.src - first;
+  pairs.src_plane = task.src_plane;
+  pairs.quads = task.quads;
+  pairs.dst = workspace_.arena + layout_.paired_offset();
+  pairs.dst_plane = paired_plane(task.packing, task.src_plane);
+  pairs.packing = task.packing;
+  pairs.code_bound = task.code_bound;
+  plan.tasks.push_back(pairs);
+
+  const int shrink = task.packing.lanes == Packing::Lanes::kPixels ? 4 : 1;  // one byte a position or four
+  std::vector<std::int32_t>& taps = plan.taps.emplace_back();
+  for (int plane = 0; plane < table_planes(task.packing, task.quads); ++plane)
+    for (int tap = 0; tap < task.tap_count; ++tap)
+      taps.push_back(plane * static_cast<std::int32_t>(pairs.dst_plane) + task.taps[tap] / shrink);
+  task.src = pairs.dst + first / static_cast<std::size_t>(shrink);
+  task.src_plane = pairs.dst_plane;
+  task.taps = taps.data();
+  task.tap_count = static_cast<int>(taps.size());
+  task.quads = 1;
+}
+
 void Planner::add_conv(Plan& plan, int step, const CodeOutput* outputs, int output_count) const {
   const StepNumbers& now = numbers(plan, step);
   const FusedStep& fused = layout_.steps()[static_cast<std::size_t>(step)];
@@ -189,6 +212,8 @@ void Planner::add_conv(Plan& plan, int step, const CodeOutput* outputs, int outp
   }
   task.outputs = outputs;
   task.output_count = output_count;
+  const bool copied = weights.packing.lanes == Packing::Lanes::kPixels && window.gather;
+  if (weights.packing.format == Packing::Format::kTables) add_pairs(plan, task, copied ? 0 : grid(slot).origin());
   plan.tasks.push_back(task);
 }
 

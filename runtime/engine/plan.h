@@ -27,7 +27,7 @@ struct LinearStep {
   int output_count = 0;
 };
 
-using PlanTask = std::variant<GatherTask, ConvTask, PoolTask, RecodeTask, LinearStep>;
+using PlanTask = std::variant<GatherTask, PairTask, ConvTask, PoolTask, RecodeTask, LinearStep>;
 
 /// Where one stored code lies after a plan has run.
 struct StoredCode {
@@ -50,7 +50,9 @@ struct Plan {
   std::vector<int> layers;         ///< parallel to tasks: whose work it is
   std::vector<StoredCode> stored;  ///< in the order of Session::trace
   std::shared_ptr<const std::vector<StepNumbers>> numbers;
-  std::vector<std::vector<CodeOutput>> outputs;  ///< that the tasks point to: moving a plan leaves them where they are
+  // That the tasks point to: moving a plan leaves them where they are.
+  std::vector<std::vector<CodeOutput>> outputs;
+  std::vector<std::vector<std::int32_t>> taps;
 
   Plan() = default;
   Plan(Plan&&) = default;
@@ -92,6 +94,9 @@ class Planner {
   bool reads_stem_carry(const Plan& plan, int output) const;
   void add_recodes(Plan& plan) const;
   void add_step(Plan& plan, int step) const;
+  /// Lets a convolution that is to use product tables read `first` bytes into the planes that it would read otherwise,
+  /// and adds the change of these planes to what the tables want.
+  void add_pairs(Plan& plan, ConvTask& task, std::size_t first) const;
   void add_conv(Plan& plan, int step, const CodeOutput* outputs, int output_count) const;
   void add_linear(Plan& plan, int step, const CodeOutput* outputs, int output_count) const;
   void add_pool(Plan& plan, int step, int from, int to) const;

@@ -87,6 +87,8 @@ void run_linear(const Kernels& kernels, const LinearStep& task) {
 void run_task(const Kernels& kernels, ThreadPool& pool, const PlanTask& task) {
   if (const auto* conv = std::get_if<ConvTask>(&task))
     run_conv(kernels, pool, *conv);
+  else if (const auto* pairs = std::get_if<PairTask>(&task))
+    kernels.pair(*pairs);
   else if (const auto* copy = std::get_if<GatherTask>(&task))
     kernels.gather(*copy);
   else if (const auto* recode = std::get_if<RecodeTask>(&task))

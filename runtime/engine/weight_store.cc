@@ -49,6 +49,7 @@ std::vector<Packing> WeightStore::packings(int layer, const EffectiveWeights& we
   shape.lowest = weights.lowest();
   shape.highest = weights.highest();
   shape.code_bound = integer::unsigned_highest(activation_bits);
+  shape.in = weights.in;
   shape.out = weights.out;
   shape.kernel = node.kernel;
   shape.stride = node.stride;

@@ -52,16 +52,25 @@ constexpr int kNarrowSteps = 4;
 #include "runtime/kernels/conv.inl.h"
 #include "runtime/kernels/conv_filters.inl.h"
 #include "runtime/kernels/pixels.inl.h"
+#include "runtime/kernels/vectors_tables256.inl.h"
+
+#include "runtime/kernels/conv_tables.inl.h"
+#include "runtime/kernels/conv_tables_pixels.inl.h"
+#include "runtime/kernels/tables256.inl.h"
 
 int packings(const ConvShape& shape, Packing (&legal)[kMaxPackings]) {
   const int bound = shape.highest > -shape.lowest ? shape.highest : -shape.lowest;
   const bool bytes = shape.lowest >= -128 && shape.highest <= 127 && 2 * bound * shape.code_bound <= 32767;
-  return packings256(shape, bytes, legal);
+  // A 1x1 layer has too little to compute to make up for the change of form, as a rule.
+  if (shape.kernel > 1) return packings256(shape, bytes, legal, table_packings(shape, legal, 0));
+  return table_packings(shape, legal, packings256(shape, bytes, legal, 0));
 }
 
 void conv(const ConvTask& task) {
   const bool narrow = 2 * task.code_bound * task.weight_bound * kNarrowSteps <= 32767;
-  if (task.packing.lanes == Packing::Lanes::kFilters && narrow)
+  if (task.packing.format == Packing::Format::kTables)
+    conv_by_tables(task);
+  else if (task.packing.lanes == Packing::Lanes::kFilters && narrow)
     conv_by_filters<NarrowBytes, 4>(task);
   else if (task.packing.lanes == Packing::Lanes::kFilters)
     conv_by_filters<Bytes, 4>(task);
@@ -84,7 +93,7 @@ std::int64_t peak(int rounds) { return peak_of<NarrowBytes>(rounds); }
 namespace bitpilot {
 // Below the region: it must run on any processor.  The builtin asks cpuid and xgetbv.
 static bool avx2_supported() { return __builtin_cpu_supports("avx2"); }
-const Kernels kAvx2Kernels{"avx2",       true,         avx2_supported,     avx2::packings, avx2::conv, avx2::max_pool,
-                           avx2::gather, avx2::recode, avx2::channel_sums, avx2::linear,   avx2::peak};
+const Kernels kAvx2Kernels{"avx2",         true,         avx2_supported, avx2::packings,     avx2::conv,   avx2::pair,
+                           avx2::max_pool, avx2::gather, avx2::recode,   avx2::channel_sums, avx2::linear, avx2::peak};
 }  // namespace bitpilot
 #endif

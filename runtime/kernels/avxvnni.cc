@@ -39,7 +39,7 @@ struct Bytes {
 #include "runtime/kernels/pixels.inl.h"
 
 int packings(const ConvShape& shape, Packing (&legal)[kMaxPackings]) {
-  return packings256(shape, shape.lowest >= -128 && shape.highest <= 127, legal);
+  return packings256(shape, shape.lowest >= -128 && shape.highest <= 127, legal, 0);
 }
 
 void conv(const ConvTask& task) {
@@ -63,7 +63,7 @@ namespace bitpilot {
 // Below the region: it must run on any processor.  The builtin asks cpuid and xgetbv.
 static bool avxvnni_supported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("avxvnni"); }
 const Kernels kAvxVnniKernels{
-    "avxvnni",       false,           avxvnni_supported,     avxvnni::packings, avxvnni::conv, avxvnni::max_pool,
-    avxvnni::gather, avxvnni::recode, avxvnni::channel_sums, avxvnni::linear,   avxvnni::peak};
+    "avxvnni",         false,           avxvnni_supported, avxvnni::packings,     avxvnni::conv,   nullptr,
+    avxvnni::max_pool, avxvnni::gather, avxvnni::recode,   avxvnni::channel_sums, avxvnni::linear, avxvnni::peak};
 }  // namespace bitpilot
 #endif

@@ -48,9 +48,7 @@ struct CodeLimits {
         highest(splat_real(static_cast<float>(output.highest - output.zero_point))),
         zero(splat(output.zero_point)),
         plain(output.scale == 1 && output.zero_point == 0) {}
-  Vec code(Real value) const {
-    return sum(to_int(at_most(at_least(multiply(value, scale), lowest), highest)), zero);
-  }
+  Vec code(Real value) const { return sum(to_int(at_most(at_least(multiply(value, scale), lowest), highest)), zero); }
   /// The same where scale is 1 and the zero point 0, as behind most layers.
   Vec plain_code(Real value) const { return to_int(at_most(at_least(value, lowest), highest)); }
   Real scale, lowest, highest;
@@ -68,8 +66,8 @@ static inline Vec merged(Vec c0, Vec c1, Vec c2, Vec c3) {
 
 /// f of four filters (one quad of the result) at one vector of positions -> one code per output.
 template <bool ADD>
-static inline void store_quad(const ConvTask& task, int filter, int position, Lanes stored, Vec s0, Vec s1, Vec s2,
-                              Vec s3) {
+[[gnu::always_inline]] static inline void store_quad(const ConvTask& task, int filter, int position, Lanes stored,
+                                                     Vec s0, Vec s1, Vec s2, Vec s3) {
   const std::size_t quad = static_cast<std::size_t>(filter) / 4;
   const float* multiplier = task.multiplier + filter;
   Real f0 = multiply(to_real(s0), splat_real(multiplier[0]));
@@ -167,9 +165,8 @@ static inline void conv_tile(const ConvTask& task, int group, int first, const s
   BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v) {
     const Lanes stored =
         STRIDE == 1 ? valid_lanes(task.valid, position + v * kLanes) : first_lanes(left_in_row - v * kLanes);
-    BITPILOT_UNROLL for (int f = 0; f < FILTERS; f += 4)
-        store_quad<ADD>(task, filter + f, position + v * kLanes, stored, sums[f][v], sums[f + 1][v], sums[f + 2][v],
-                        sums[f + 3][v]);
+    BITPILOT_UNROLL for (int f = 0; f < FILTERS; f += 4) store_quad<ADD>(
+        task, filter + f, position + v * kLanes, stored, sums[f][v], sums[f + 1][v], sums[f + 2][v], sums[f + 3][v]);
   }
 }
 

@@ -1,14 +1,15 @@
 // No guard and no #include, on purpose: see conv.inl.h.  The other way to lay a convolution on vectors: filters in
 // lanes, kLanes of them in a vector, one broadcast quad of codes for each pixel.  A tile is a run of pixels of one row,
-// so nothing is computed for border columns, and a stride is a distance between broadcasts: no copies.  Beside conv.inl.h
-// it needs
-//   pack_pixels              four vectors of codes, one a pixel -> one vector whose 128-bit lane q holds the codes of quad
+// so nothing is computed for border columns, and a stride is a distance between broadcasts: no copies.  Beside
+// conv.inl.h it needs
+//   pack_pixels              four vectors of codes, one a pixel -> one vector whose 128-bit lane q holds the codes of
+//   quad
 //                            q of these pixels, and codes_of_pixel<P>, which undoes it
 //   load_quads, store_quads  such a vector, from and to `kLanes / 4` planes; the latter its first `count` pixels
 
 /// Codes of four pixels, from `p0` on, of one block of filters.
-static inline void store_pixels(const ConvTask& task, int filter, int position, int count, Vec s0, Vec s1, Vec s2,
-                                Vec s3) {
+[[gnu::always_inline]] static inline void store_pixels(const ConvTask& task, int filter, int position, int count,
+                                                       Vec s0, Vec s1, Vec s2, Vec s3) {
   const std::size_t quad = static_cast<std::size_t>(filter) / 4, at = 4 * static_cast<std::size_t>(position);
   const Real multiplier = load_real(task.multiplier + filter);
   Real f0 = multiply(to_real(s0), multiplier), f1 = multiply(to_real(s1), multiplier);
@@ -29,6 +30,22 @@ static inline void store_pixels(const ConvTask& task, int filter, int position, 
                                                  limits.plain_code(f3))
                                    : pack_pixels(limits.code(f0), limits.code(f1), limits.code(f2), limits.code(f3));
     store_quads(output.dst + quad * output.plane + at, output.plane, codes, count);
+  }
+}
+
+/// Codes of PIXELS pixels, from `position` on, of one block of filters.
+template <int PIXELS>
+[[gnu::always_inline]] static inline void store_run(const ConvTask& task, int filter, int position,
+                                                    const Vec (&sums)[PIXELS]) {
+  if constexpr (PIXELS < 4) {
+    store_pixels(task, filter, position, 1, sums[0], sums[0], sums[0], sums[0]);
+  } else {
+    BITPILOT_UNROLL for (int p = 0; p + 4 <= PIXELS; p += 4)
+        store_pixels(task, filter, position + p, 4, sums[p], sums[p + 1], sums[p + 2], sums[p + 3]);
+    // The last four once more: what overlaps is stored again with the same codes.
+    if constexpr (PIXELS % 4 != 0)
+      store_pixels(task, filter, position + PIXELS - 4, 4, sums[PIXELS - 4], sums[PIXELS - 3], sums[PIXELS - 2],
+                   sums[PIXELS - 1]);
   }
 }
 
@@ -72,52 +89,50 @@ static inline void filters_tile(const ConvTask& task, int group, const std::uint
     BITPILOT_UNROLL for (int b = 0; b < BLOCKS; ++b) BITPILOT_UNROLL for (int p = 0; p < PIXELS; ++p) sums[b][p] =
         load_all(wide + (b * PIXELS + p) * kLanes);
   }
-  BITPILOT_UNROLL for (int b = 0; b < BLOCKS; ++b) {
-    const int filter = (group + b) * kLanes;
-    if constexpr (PIXELS < 4) {
-      store_pixels(task, filter, position, 1, sums[b][0], sums[b][0], sums[b][0], sums[b][0]);
-    } else {
-      BITPILOT_UNROLL for (int p = 0; p + 4 <= PIXELS; p += 4)
-          store_pixels(task, filter, position + p, 4, sums[b][p], sums[b][p + 1], sums[b][p + 2], sums[b][p + 3]);
-      // The last four once more: what overlaps is stored again with the same codes.
-      if constexpr (PIXELS % 4 != 0)
-        store_pixels(task, filter, position + PIXELS - 4, 4, sums[b][PIXELS - 4], sums[b][PIXELS - 3],
-                     sums[b][PIXELS - 2], sums[b][PIXELS - 1]);
-    }
-  }
+  BITPILOT_UNROLL for (int b = 0; b < BLOCKS; ++b) store_run<PIXELS>(task, (group + b) * kLanes, position, sums[b]);
 }
 
+/// filters_tile as the loops over rows take it.
+template <class Dot, int BLOCKS>
+struct DotTile {
+  template <int PIXELS, int STRIDE>
+  static inline void run(const ConvTask& task, int group, const std::uint8_t* src, int position) {
+    filters_tile<Dot, BLOCKS, PIXELS, STRIDE>(task, group, src, position);
+  }
+};
+
 /// All rows of a run of blocks.  The last tile of a row reaches back over pixels that are done already.
-template <class Dot, int BLOCKS, int PIXELS, int STRIDE>
+template <class Tile, int PIXELS, int STRIDE>
 static void filters_rows(const ConvTask& task, int group) {
   const int first = (task.first_position + task.row - 1) / task.row, end = (task.positions + task.row - 1) / task.row;
   for (int y = first; y < end; ++y) {
     const std::uint8_t* const src = task.src + static_cast<std::size_t>(y) * task.src_row;
     for (int x = 0; x < task.columns; x += PIXELS) {
       const int from = x + PIXELS <= task.columns ? x : task.columns - PIXELS;
-      filters_tile<Dot, BLOCKS, PIXELS, STRIDE>(task, group, src + 4 * STRIDE * from, y * task.row + from);
+      Tile::template run<PIXELS, STRIDE>(task, group, src + 4 * STRIDE * from, y * task.row + from);
     }
   }
 }
 
-/// Tiles of PIXELS pixels, of PIXELS - 1 where the width fits those better, or of single pixels in very narrow pictures.
-template <class Dot, int BLOCKS, int PIXELS, int STRIDE>
+/// Tiles of PIXELS pixels, of PIXELS - 1 where the width fits those better, or of single pixels in very narrow
+/// pictures.
+template <class Tile, int PIXELS, int STRIDE>
 static void filters_width(const ConvTask& task, int group) {
   const int width = task.columns;
-  if (width < 4) return filters_rows<Dot, BLOCKS, 1, STRIDE>(task, group);
+  if (width < 4) return filters_rows<Tile, 1, STRIDE>(task, group);
   if constexpr (PIXELS > 4) {
-    if (width < PIXELS - 1) return filters_rows<Dot, BLOCKS, 4, STRIDE>(task, group);
+    if (width < PIXELS - 1) return filters_rows<Tile, 4, STRIDE>(task, group);
     const bool fewer = (width + PIXELS - 2) / (PIXELS - 1) * (PIXELS - 1) < (width + PIXELS - 1) / PIXELS * PIXELS;
-    if (fewer || width < PIXELS) return filters_rows<Dot, BLOCKS, PIXELS - 1, STRIDE>(task, group);
+    if (fewer || width < PIXELS) return filters_rows<Tile, PIXELS - 1, STRIDE>(task, group);
   }
-  filters_rows<Dot, BLOCKS, PIXELS, STRIDE>(task, group);
+  filters_rows<Tile, PIXELS, STRIDE>(task, group);
 }
 
 template <class Dot, int PIXELS, int STRIDE>
 static void filters_groups(const ConvTask& task) {
   int group = task.first_group;
-  for (; group + 2 <= task.groups; group += 2) filters_width<Dot, 2, PIXELS, STRIDE>(task, group);
-  if (group < task.groups) filters_width<Dot, 1, PIXELS, STRIDE>(task, group);
+  for (; group + 2 <= task.groups; group += 2) filters_width<DotTile<Dot, 2>, PIXELS, STRIDE>(task, group);
+  if (group < task.groups) filters_width<DotTile<Dot, 1>, PIXELS, STRIDE>(task, group);
 }
 
 template <class Dot, int PIXELS>

@@ -14,13 +14,16 @@ std::string packing_name(const Packing& packing) {
   const std::string lanes = packing.lanes == Packing::Lanes::kFilters ? "filters"
                             : packing.lanes == Packing::Lanes::kRows  ? "rows"
                                                                       : "pixels";
-  return (packing.format == Packing::Format::kBytes ? "bytes by " : "words by ") + lanes;
+  const std::string format = packing.format == Packing::Format::kBytes    ? "bytes"
+                             : packing.format == Packing::Format::kTables ? "tables"
+                                                                          : "words";
+  return format + " by " + lanes;
 }
 
 const std::vector<const Kernels*>& all_kernels() {
   static const std::vector<const Kernels*> kernels {
 #if defined(__x86_64__)
-    &kAvx512VnniKernels, &kAvxVnniKernels, &kAvx2Kernels,
+    &kAvx512VbmiKernels, &kAvx512VnniKernels, &kAvxVnniKernels, &kAvx2Kernels,
 #endif
         &kScalarKernels
   };

@@ -27,8 +27,8 @@ inline constexpr int kFilterPadding = 16;
 /// How packed weights lie, [filter group][input quad][tap][filter][4 channels], and what a vector's lanes hold.
 struct Packing {
   /// kBytes: s8 of channels 0 1 2 3.  kWords: s16 of channels 0 2 1 3 (even and odd bytes of a lane meet them as
-  /// pairs).
-  enum class Format { kBytes, kWords };
+  /// pairs).  kTables: weights of 2 bits as places in tables of products, see table_place.
+  enum class Format { kBytes, kWords, kTables };
   /// kPixels: flat positions, border columns included; strided windows need gathered copies.
   /// kRows: pixels of one row at stride 2, read in place.
   /// kFilters: a group of filters; runs along rows, strides of 1 or 2 are read in place.
@@ -44,12 +44,27 @@ struct ConvShape {
   bool depthwise = false;
   int lowest = 0, highest = 0;  ///< effective weights
   int code_bound = 255;         ///< largest input code
-  int out = 1, kernel = 1, stride = 1;
+  int in = 1, out = 1, kernel = 1, stride = 1;
   int width = 1, height = 1;  ///< of the result
 };
-inline constexpr int kMaxPackings = 4;
-/// "bytes by filters", "words by pixels", ...
+inline constexpr int kMaxPackings = 5;
+/// "bytes by filters", "words by pixels", "tables by filters", ...
 std::string packing_name(const Packing& packing);
+
+/// Product tables: the codes of two or three channels of one pixel, side by side, have a table with the sum of products
+/// for each tuple of as many 2-bit weights.  The tables follow from the formats alone, so that all layers share them.
+inline constexpr int kTableWeightBits = 2;
+/// Channels of one place in a table: what a vector of as many bytes as filters can look up, 64 entries or 16.
+inline constexpr int table_channels(const Packing& packing) { return packing.group == 64 ? 3 : 2; }
+/// Where an input channel's weight stands in a packing of kTables: [plane][tap][slot][filter], from bit `shift` on.
+struct TablePlace {
+  int plane = 0, slot = 0, shift = 0;
+};
+TablePlace table_place(const Packing& packing, int channel);
+/// Planes of a layer with as many input quads.
+inline constexpr int table_planes(const Packing& packing, int quads) {
+  return table_channels(packing) == 3 ? (quads + 2) / 3 * 2 : quads;
+}
 
 /// One code made of a value f: clamp(rne(f * scale) + zero_point, 0, highest).
 struct CodeOutput {
@@ -70,10 +85,10 @@ struct CarryInput {
 
 /// A convolution with its fused epilogue: f = float(sum + bias) * multiplier (+ carry), then one code per output.
 struct ConvTask {
-  const std::uint8_t* src = nullptr;   ///< position 0 of quad 0
-  std::size_t src_plane = 0;           ///< bytes from quad to quad
-  const std::int32_t* taps = nullptr;  ///< byte offset of each tap from the position itself
-  int tap_count = 0;
+  const std::uint8_t* src = nullptr;    ///< position 0 of quad 0; what PairTask made where the packing is kTables
+  std::size_t src_plane = 0;            ///< bytes from quad to quad
+  const std::int32_t* taps = nullptr;   ///< byte offset of each tap from the position itself
+  int tap_count = 0;                    ///< of kTables: taps of all planes, one list, in the order of the weights
   int first_position = 0;               ///< a multiple of 64; a part of a task leaves out what stands before it ...
   int positions = 0;                    ///< ... and from here on
   const std::uint8_t* valid = nullptr;  ///< one bit a position, lowest bit first, padded to a multiple of 32 with zeros
@@ -97,6 +112,24 @@ struct ConvTask {
   const CodeOutput* outputs = nullptr;
   int output_count = 0;
 };
+
+/// What conv() reads where its packing is kTables.  By filters: planes of two u16 a position, the places of two tables
+/// in bytes: of channels 0 1 and 2 3 of a quad, or (table_channels 3) of channels 0 and 2 of three quads in one plane
+/// and of 1 and 3 in the next; rows and taps stay as they are.  By pixels: u8 [quad][channels 0 1, channels 2
+/// 3][position].
+struct PairTask {
+  const std::uint8_t* src = nullptr;  ///< start of plane 0, border included
+  std::size_t src_plane = 0;          ///< bytes from quad to quad, a multiple of 64
+  int quads = 0;
+  std::uint8_t* dst = nullptr;
+  std::size_t dst_plane = 0;  ///< paired_plane(packing, src_plane)
+  Packing packing;
+  int code_bound = 3;  ///< that of the convolution; higher bits are left out
+};
+/// Bytes from plane to plane of it (by pixels: from quad to quad).
+inline std::size_t paired_plane(const Packing& packing, std::size_t plane) {
+  return packing.lanes == Packing::Lanes::kPixels ? (plane / 4 + 31) / 32 * 64 : plane;
+}
 
 /// dst[position] = max over taps of src[position + tap].
 struct PoolTask {
@@ -161,13 +194,14 @@ struct LinearTask {
 
 /// One instruction set.  All tables give the same integers for the same task.
 struct Kernels {
-  const char* name;     ///< "scalar", "avx2", "avxvnni", "avx512vnni"
+  const char* name;     ///< "scalar", "avx2", "avxvnni", "avx512vnni", "avx512vbmi"
   bool bits_count;      ///< narrower codes or weights take less time
   bool (*supported)();  ///< by this processor and operating system
   /// Fills in the packings that conv() can use for such a layer, the one that is fastest as a rule first; returns how
   /// many.
   int (*packings)(const ConvShape& shape, Packing (&legal)[kMaxPackings]);
   void (*conv)(const ConvTask&);
+  void (*pair)(const PairTask&);  ///< nullptr if no packing is kTables
   void (*max_pool)(const PoolTask&);
   void (*gather)(const GatherTask&);
   void (*recode)(const RecodeTask&);
@@ -183,6 +217,7 @@ extern const Kernels kScalarKernels;  ///< portable, the reference of all
 extern const Kernels kAvx2Kernels;
 extern const Kernels kAvxVnniKernels;
 extern const Kernels kAvx512VnniKernels;
+extern const Kernels kAvx512VbmiKernels;
 #endif
 
 /// Every table of this build, fastest first, supported here or not.

@@ -24,6 +24,13 @@ void put(std::uint8_t* lane, Packing::Format format, int channel, std::int16_t v
 
 }  // namespace
 
+TablePlace table_place(const Packing& packing, int channel) {
+  const int quad = channel / 4, in_quad = channel % 4;
+  if (table_channels(packing) == 3) return {quad / 3 * 2 + in_quad % 2, in_quad / 2, quad % 3 * kTableWeightBits};
+  // By pixels a byte is the place of a table of 16 bytes.
+  return {quad, in_quad / 2, in_quad % 2 * kTableWeightBits + (packing.lanes == Packing::Lanes::kPixels ? 4 : 0)};
+}
+
 int EffectiveWeights::lowest() const { return values.empty() ? 0 : *std::min_element(values.begin(), values.end()); }
 int EffectiveWeights::highest() const { return values.empty() ? 0 : *std::max_element(values.begin(), values.end()); }
 
@@ -34,13 +41,15 @@ PackedWeights pack_weights(const EffectiveWeights& weights, Packing packing) {
   const auto group = static_cast<std::size_t>(packing.group);
   // A depthwise group of four filters reads the one quad of its own channels.
   const std::size_t quads = weights.depthwise ? 1 : (static_cast<std::size_t>(weights.in) + 3) / 4;
-  const std::size_t lane = packing.format == Packing::Format::kBytes ? 4 : 8;
+  const bool tables = packing.format == Packing::Format::kTables;
+  const std::size_t planes = tables ? static_cast<std::size_t>(table_planes(packing, static_cast<int>(quads))) : quads;
+  const std::size_t lane = tables ? 2 : packing.format == Packing::Format::kBytes ? 4 : 8;
   const std::size_t groups = (static_cast<std::size_t>(weights.out) + group - 1) / group;
 
   PackedWeights packed;
   packed.packing = packing;
   packed.weight_bound = std::max({1, -weights.lowest(), weights.highest()});
-  packed.group_bytes = round_up(quads * taps * group * lane, kAlignment);
+  packed.group_bytes = round_up(planes * taps * group * lane, kAlignment);
   const std::size_t bytes = std::max(packed.group_bytes * groups, kAlignment);
   packed.data_.reset(static_cast<std::uint8_t*>(std::aligned_alloc(kAlignment, bytes)));
   if (!packed.data_) throw std::bad_alloc();
@@ -52,9 +61,16 @@ PackedWeights pack_weights(const EffectiveWeights& weights, Packing packing) {
       for (std::size_t t = 0; t < taps; ++t) {
         const std::size_t channel = weights.depthwise ? o % 4 : i % 4;
         const std::size_t quad = weights.depthwise ? 0 : i / 4;
-        const std::size_t at = ((quad * taps + t) * group + o % group) * lane;
-        put(packed.data_.get() + o / group * packed.group_bytes + at, packing.format, static_cast<int>(channel),
-            weights.values[(o * in + i) * taps + t]);
+        std::uint8_t* const first = packed.data_.get() + o / group * packed.group_bytes;
+        const std::int16_t value = weights.values[(o * in + i) * taps + t];
+        if (tables) {
+          const TablePlace place = table_place(packing, static_cast<int>(i));
+          const std::size_t at =
+              (static_cast<std::size_t>(place.plane) * taps + t) * 2 + static_cast<std::size_t>(place.slot);
+          first[at * group + o % group] |= static_cast<std::uint8_t>((value & 3) << place.shift);
+        } else {
+          put(first + ((quad * taps + t) * group + o % group) * lane, packing.format, static_cast<int>(channel), value);
+        }
       }
   return packed;
 }

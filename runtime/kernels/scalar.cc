@@ -158,7 +158,7 @@ std::int64_t peak(int rounds) {
 
 }  // namespace
 
-const Kernels kScalarKernels{"scalar", false,  supported,    packings, conv, max_pool,
-                             gather,   recode, channel_sums, linear,   peak};
+const Kernels kScalarKernels{"scalar", false,  supported, packings,     conv,   nullptr,
+                             max_pool, gather, recode,    channel_sums, linear, peak};
 
 }  // namespace bitpilot

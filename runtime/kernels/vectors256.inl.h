@@ -1,5 +1,6 @@
 // No guard and no #include, on purpose: included once per instruction set with 256-bit vectors, inside that set's
-// namespace and target region.  Everything that conv.inl.h and its companions ask for, apart from how codes meet weights.
+// namespace and target region.  Everything that conv.inl.h and its companions ask for, apart from how codes meet
+// weights.
 
 using Vec = __m256i;
 using Real = __m256;
@@ -97,10 +98,10 @@ inline void store_quads(std::uint8_t* to, std::size_t plane, Vec codes, int coun
   store_quad_pixels(to + plane, _mm256_extracti128_si256(codes, 1), count);
 }
 
-/// Packings for 8 filters or 8 pixels in a vector; `bytes`: the weights may stand as s8.
-inline int packings256(const ConvShape& shape, bool bytes, Packing (&legal)[kMaxPackings]) {
+/// Packings for 8 filters or 8 pixels in a vector, behind the `count` that `legal` holds already; `bytes`: the weights
+/// may stand as s8.
+inline int packings256(const ConvShape& shape, bool bytes, Packing (&legal)[kMaxPackings], int count) {
   const Packing::Format format = bytes ? Packing::Format::kBytes : Packing::Format::kWords;
-  int count = 0;
   if (bytes && !shape.depthwise && shape.stride <= 2) legal[count++] = {format, kLanes, Packing::Lanes::kFilters};
   // A depthwise layer has too little to compute to make up for a copy, unless its rows leave lanes empty.
   const bool rows_first = shape.stride == 2 && shape.depthwise && shape.width >= kLanes;

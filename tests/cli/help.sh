@@ -29,7 +29,7 @@ done
 "$bitpilot" run --help | grep -q -- '--view' && fail "run --help lists flags that do not work yet"
 
 expect 0 "version" "$bitpilot" --version
-grep -Eq '^bitpilot [0-9]+\.[0-9]+\.[0-9]+ (scalar|avx2|avxvnni|avx512vnni)$' "$folder/out" || fail "version: $(cat "$folder/out")"
+grep -Eq '^bitpilot [0-9]+\.[0-9]+\.[0-9]+ (scalar|avx2|avxvnni|avx512vnni|avx512vbmi)$' "$folder/out" || fail "version: $(cat "$folder/out")"
 expect 0 "version of the portable kernels" env BITPILOT_ISA=scalar "$bitpilot" --version
 says out scalar "BITPILOT_ISA"
 expect 4 "an instruction set that is not there" env BITPILOT_ISA=neon9 "$bitpilot" --version

@@ -89,6 +89,7 @@ class Convolution {
     shape.lowest = weights_.lowest();
     shape.highest = weights_.highest();
     shape.code_bound = (1 << p_.bits_a) - 1;
+    shape.in = p_.in;
     shape.out = p_.out;
     shape.kernel = p_.kernel;
     shape.width = p_.width;
@@ -130,11 +131,43 @@ class Convolution {
     if (p_.add) task.carry = {carry_.bytes.data() + carry_.origin, carry_.plane, 0.31F, 128};
     task.outputs = outputs;
     task.output_count = 2;
+    std::vector<std::uint8_t> pairs;
+    std::vector<std::int32_t> pair_taps;
+    if (packing.format == Packing::Format::kTables) pair_input(kernels, task, pairs, pair_taps);
     kernels.conv(task);
     std::vector<std::uint8_t> all = first.bytes;
     all.insert(all.end(), second.bytes.begin(), second.bytes.end());
     clear_padding(all, first);
     return all;
+  }
+
+  /// The input as product tables want it: lets the task read it from `memory`.
+  void pair_input(const Kernels& kernels, ConvTask& task, std::vector<std::uint8_t>& memory,
+                  std::vector<std::int32_t>& taps) const {
+    const std::size_t plane = (src_.plane + 63) / 64 * 64;
+    const bool by_pixels = task.packing.lanes == Packing::Lanes::kPixels;
+    std::vector<std::uint8_t> codes(plane * static_cast<std::size_t>(task.quads) + 64);
+    for (std::size_t quad = 0; quad < static_cast<std::size_t>(task.quads); ++quad)
+      std::memcpy(codes.data() + quad * plane, src_.bytes.data() + quad * src_.plane, src_.plane);
+    PairTask pair;
+    pair.src = codes.data();
+    pair.src_plane = plane;
+    pair.quads = task.quads;
+    pair.dst_plane = paired_plane(task.packing, plane);
+    const int planes = table_planes(task.packing, task.quads);
+    memory.assign(pair.dst_plane * static_cast<std::size_t>(planes) + 4 * kSlackPositions, 0);
+    pair.dst = memory.data();
+    pair.packing = task.packing;
+    pair.code_bound = task.code_bound;
+    kernels.pair(pair);
+    task.src = memory.data() + (by_pixels ? src_.origin / 4 : src_.origin);
+    task.src_plane = pair.dst_plane;
+    for (int plane = 0; plane < planes; ++plane)
+      for (const std::int32_t tap : taps_)
+        taps.push_back(plane * static_cast<std::int32_t>(pair.dst_plane) + (by_pixels ? tap / 4 : tap));
+    task.taps = taps.data();
+    task.tap_count = static_cast<int>(taps.size());
+    task.quads = 1;
   }
 
   /// Accumulator by the definition, at one pixel.
@@ -231,6 +264,20 @@ TEST_CASE("kernels: every set stores the scalar codes for every Form, beyond 8-b
       for (const Fill fill : kFills)
         for (const bool depthwise : {false, true})
           check_all({12, 12, 3, 5, 9, depthwise, false, bits, bits, fill, g, h}, ++seed);
+}
+
+TEST_CASE("kernels: product tables store the scalar codes up to the ends of their 8-bit and 16-bit sums") {
+  std::uint64_t seed = 5000;
+  for (const int bits_a : {2, 3})
+    for (const Fill fill : kFills)
+      for (const bool add : {false, true}) {
+        check_all({64, 64, 3, 8, 8, false, add, 2, bits_a, fill, 1, 0}, ++seed);
+        check_all({5, 96, 1, 3, 2, false, add, 2, bits_a, fill, 1, 0}, ++seed);
+        check_all({24, 32, 3, 4, 13, false, add, 2, bits_a, fill, 1, 0}, ++seed);
+        // As much as a 16-bit sum takes (9 * 606 products of -2 * 3, 9 * 260 of -2 * 7), and more.
+        check_all({bits_a == 2 ? 606 : 260, 64, 3, 3, 5, false, add, 2, bits_a, fill, 1, 0}, ++seed);
+        check_all({bits_a == 2 ? 607 : 261, 64, 3, 3, 5, false, add, 2, bits_a, fill, 1, 0}, ++seed);
+      }
 }
 
 TEST_CASE("kernels: every set stores the scalar codes for any size, and nothing outside the picture") {
