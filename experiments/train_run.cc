@@ -260,6 +260,7 @@ bool TrainRun::Impl::train_stage(const Stage& stage) {
     }
   }
   progress.finish();
+  if (by_method) method->end_stage(seen);
   return true;
 }
 

@@ -49,6 +49,7 @@ struct TrainingOptions {
   Teaching teaching = Teaching::kTeacher;
   int random_paths = 0;           ///< free configurations a step, beside the named paths
   FreePaths free_paths;           ///< which; empty: drawn uniformly from the space
+  std::function<void(std::int64_t step)> begin_step;  ///< before each step's passes, the first of a resumed run too; empty: nothing
   GradientHook shape_gradients;   ///< empty: the optimiser reads the gradients as they are
   int threads = 2;                ///< paths that run at once; the result does not depend on it
   std::vector<double> path_weights;  ///< of the losses, one a trained path; empty = 1

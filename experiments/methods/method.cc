@@ -15,6 +15,7 @@ struct Entry {
 
 constexpr Entry kMethods[] = {
     {"dqmq", make_dqmq},
+    {"qgt", make_qgt},
 };
 
 }  // namespace
