@@ -49,7 +49,8 @@ class Comparison {
       const Anchor& anchor = model_.data->anchors[k];
       for (const Rival& rival : rivals_) {
         if (rival.config != anchor.config || rival.bops != bops_.cost(anchor.config)) continue;
-        json& entry = result[anchor.name];
+        // Several rivals of one configuration differ in how they were trained: each has its own entry.
+        json& entry = result[result.contains(anchor.name) ? anchor.name + "_minus_" + rival.name.substr(0, rival.name.find('/')) : anchor.name];
         for (std::size_t s = 0; s < model_.sets.size(); ++s)
           entry[model_.sets[s]] = {{"shared", share_right(right_[s][k])}, {"alone", share_right(rival.correct[s])},
                                    {"difference", interval(s, right_[s][k], {rival.correct[s].begin(), rival.correct[s].end()})}};

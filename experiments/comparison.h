@@ -26,7 +26,8 @@ struct ComparedModel {
 };
 
 /// The evidence against networks trained alone (design 9).  `seed`, `resamples`: of the paired bootstrap over pictures.
-///   shared    every anchor minus the rival of the same configuration, on every set
+///   shared    every anchor minus the rival of the same configuration, on every set; under the anchor's name, from the second such rival
+///             on with the rival's behind it
 ///   policy    the policy at each of `bops` (lambda chosen on validation), minus the hull of the model's anchors and minus the hull of those
 ///             and the rivals, both read at the cost that the policy really had on that set
 ///   cascades  first look > second look for each named pair at each wanted cost (threshold chosen on validation): minus the second look

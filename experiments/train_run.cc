@@ -264,6 +264,7 @@ bool TrainRun::Impl::train_stage(const Stage& stage) {
     }
   }
   progress.finish();
+  if (by_method) method->end_stage(seen);
   return true;
 }
 

@@ -189,6 +189,7 @@ std::vector<double> TrainingLoop::step(const TrainingBatch& batch, const Trainin
   Impl& self = *impl_;
   const std::vector<int>& trained = self.options.paths;
   const int paths = static_cast<int>(trained.size()), jobs = paths + self.options.random_paths;
+  if (self.options.begin_step) self.options.begin_step(self.steps);
   Tensor soft;
   if (self.teacher) soft = self.prepared_for.is_same(batch.src) ? self.prepared : self.teach(batch.src);
   const ForwardMode mode;

@@ -55,6 +55,7 @@ struct TrainingOptions {
   int random_paths = 0;           ///< free configurations a step, beside the named paths
   FreePaths free_paths;           ///< which; empty: drawn uniformly from the space
   double imitation = 0;           ///< weight of a free path's imitated layers: of the mean squared difference of each
+  std::function<void(std::int64_t step)> begin_step;  ///< before each step's passes, the first of a resumed run too; empty: nothing
   GradientHook shape_gradients;   ///< empty: the optimiser reads the gradients as they are
   int threads = 2;                ///< paths that run at once; the result does not depend on it
   std::vector<double> path_weights;  ///< of the losses, one a trained path; empty = 1

@@ -29,6 +29,9 @@ class Method {
   virtual void begin_stage(const MethodStage& stage, TrainingOptions* options) { static_cast<void>(stage), static_cast<void>(options); }
   /// After an epoch's last step (and before its checkpoint).  Returns what metrics.jsonl shall keep of it as "method"; null = nothing.
   virtual nlohmann::json end_epoch(const MethodStage& stage, std::int64_t epoch);
+  /// After a stage's last checkpoint, before the normalisation is recalibrated for the export; again on a run that is resumed there, so it
+  /// must depend on the network and state() alone.
+  virtual void end_stage(const MethodStage& stage) { static_cast<void>(stage); }
   /// What a checkpoint must hold beside the network and the optimiser: restored in place, so the tensors' shapes must not change.
   virtual NamedTensors state() { return {}; }
   /// With the model exported: learns the policy, searches, writes its reports to the run folder.  What it returns becomes "method" of
@@ -39,6 +42,7 @@ class Method {
 /// Throws Error(kData) if the settings are not the method's.
 std::unique_ptr<Method> make_dqmq(const Recipe& recipe);
 std::unique_ptr<Method> make_rfquant(const Recipe& recipe);
+std::unique_ptr<Method> make_qgt(const Recipe& recipe);
 
 /// The method that a recipe names: {"method": {"name": …, its own settings}}.  Throws Error(kData) on an unknown name or setting.
 std::unique_ptr<Method> make_method(const Recipe& recipe);

@@ -60,8 +60,9 @@ void check_weights(const ModelData& model, const Checker& check) {
     const std::string& name = network.layer(l).name;
     const int bits = layer.stored_bits;
     check(bits >= 2 && bits <= 8, "weights stored at a width outside 2..8", name);
-    check(bits == 8 || model.space.layers[static_cast<std::size_t>(l)].bits == std::vector<int>{bits},
-          "packed weights in a layer that offers other bits", name);
+    const std::vector<int>& offered = model.space.layers[static_cast<std::size_t>(l)].bits;
+    check(bits == 8 || std::find(offered.begin(), offered.end(), bits) != offered.end(),
+          "packed weights at a width that the layer does not offer", name);
     check(static_cast<std::int64_t>(layer.codes.size()) == network.weight_count(l), "a wrong number of weight codes",
           name);
     check(static_cast<int>(layer.channel_scale.size()) == network.layer(l).shape.channels,

@@ -14,7 +14,7 @@ namespace bitpilot {
 struct LayerWeights {
   Form form;
   int stored_bits =
-      8;  ///< 8, or the single width that the layer offers (codes then have that width, packed in the file)
+      8;  ///< 8, or the one weight width of all anchors (codes then have that width, packed in the file)
   int zero_point = 0;              ///< asymmetric Forms only
   std::vector<std::int8_t> codes;  ///< [out][in / groups][kernel][kernel]
   /// [out]: real value of one unit of the accumulator (per unit of input) at stored_bits, folded normalisation

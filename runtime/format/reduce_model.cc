@@ -1,6 +1,7 @@
 #include "runtime/format/reduce_model.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
@@ -22,7 +23,44 @@ void narrow_codes(ModelData* model, std::size_t layer) {
   weights.stored_bits = bits;
 }
 
+constexpr double kGainUnits = 64;  // of a channel gain in an octave
+constexpr int kLowestGain = -128, kHighestGain = 127;
+
+void share_scale(LayerWeights* weights, LayerCalibration* calibration) {
+  std::vector<double> scale;
+  double largest = 0;
+  for (std::size_t o = 0; o < weights->channel_scale.size(); ++o) {
+    scale.push_back(static_cast<double>(weights->channel_scale[o]) * std::exp2(calibration->channel_gain[o] / kGainUnits));
+    largest = std::max(largest, scale.back());
+  }
+  if (!(largest > 0)) return;
+  const auto common = static_cast<float>(largest * std::exp2(-kHighestGain / kGainUnits));
+  LayerCalibration shared = *calibration;
+  for (std::size_t o = 0; o < scale.size(); ++o) {
+    if (!(scale[o] > 0)) return;
+    const double gain = integer::rne(kGainUnits * std::log2(scale[o] / static_cast<double>(common)));
+    if (gain < kLowestGain) return;
+    shared.channel_gain[o] = static_cast<std::int8_t>(std::min<double>(gain, kHighestGain));
+    const double moved = static_cast<double>(common) * std::exp2(shared.channel_gain[o] / kGainUnits) / scale[o];
+    const double offset = integer::rne(calibration->offset[o] / moved);
+    if (std::abs(offset) > 32767) return;
+    shared.offset[o] = static_cast<std::int16_t>(offset);
+  }
+  weights->form.granularity = Granularity::kTensor;
+  std::fill(weights->channel_scale.begin(), weights->channel_scale.end(), common);
+  *calibration = std::move(shared);
+}
+
 }  // namespace
+
+void share_scales(ModelData* model) {
+  if (model->anchors.size() != 1) return;
+  for (std::size_t layer = 0; layer < model->weights.size(); ++layer) share_scale(&model->weights[layer], &model->anchors.front().layers[layer]);
+}
+
+void pack_single_widths(ModelData* model) {
+  for (std::size_t layer = 0; layer < model->weights.size(); ++layer) narrow_codes(model, layer);
+}
 
 ModelData keep_anchors(const ModelData& model, const std::vector<std::string>& names) {
   std::vector<std::string> known;
@@ -45,7 +83,7 @@ ModelData keep_anchors(const ModelData& model, const std::vector<std::string>& n
     kept.budget.clear();
     kept.default_lambda = 0;
   }
-  for (std::size_t layer = 0; layer < kept.weights.size(); ++layer) narrow_codes(&kept, layer);
+  pack_single_widths(&kept);
   return kept;
 }
 

@@ -39,6 +39,28 @@ tags() { strings -n 8 "$1" | grep -o 'float/loss/[a-z0-9]*\|supernet2*/loss/[a-z
 [ "$(tags "$work/whole/$events")" = "float/learning_ratex2 float/loss/floatx2 supernet/learning_ratex1 supernet/loss/u4x1 supernet2/learning_ratex1 supernet2/loss/full8x1 supernet2/loss/half8x1 " ] ||
   fail "events: $(tags "$work/whole/$events")"
 
+# A method with a state of its own (averages, frozen weights, rounding at the end) resumes as exactly.
+guided=$BITPILOT_SOURCE/experiments/configs/qgt_fashion_mnist.json
+settings=(--set backbone=ds_cnn --set batch=32 --set train_images=512 --set evaluation_images=100 --set calibration_images=128
+  --set checkpoint_steps=3 --set float.epochs=1 --set supernet.epochs=2 --set method.refit=5 --set method.freeze=0.4 --set method.report_images=100)
+"$train" train --config "$guided" "${settings[@]}" --out "$work/guided" --quiet >"$work/guided.log" 2>&1 || { cat "$work/guided.log"; fail "the guided training"; }
+for target in 20 33 44; do
+  "$train" train --config "$guided" "${settings[@]}" --out "$work/guided_cut" --resume --quiet >>"$work/guided.log" 2>&1 &
+  pid=$!
+  while kill -0 "$pid" 2>/dev/null; do
+    last=$(ls "$work/guided_cut/checkpoints" 2>/dev/null | grep -o 'step-[0-9]*' | sort | tail -n 1)
+    [ "$((10#${last:5}0 / 10))" -ge "$target" ] 2>/dev/null && break
+    sleep 0.05
+  done
+  kill -9 "$pid" 2>/dev/null
+  wait "$pid" 2>/dev/null
+done
+"$train" train --config "$guided" "${settings[@]}" --out "$work/guided_cut" --resume --quiet >>"$work/guided.log" 2>&1 || fail "the last guided resume"
+for file in model.safetensors metrics.jsonl summary.json bottlenecks.json bottlenecks.svg; do
+  cmp "$work/guided/$file" "$work/guided_cut/$file" || fail "$file differs after kills of a guided training"
+done
+[ "$(grep -c '"method"' "$work/guided/metrics.jsonl")" = 2 ] || fail "metrics of the guided training"
+
 # One thread gives the same bytes as two.
 "$train" train --config "$recipe" --out "$work/one" --threads 1 --quiet >"$work/one.log" 2>&1 || { cat "$work/one.log"; fail "the training on one thread"; }
 cmp "$work/whole/model.safetensors" "$work/one/model.safetensors" || fail "threads change the model"

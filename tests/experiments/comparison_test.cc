@@ -49,6 +49,13 @@ TEST_CASE("experiments/comparison: an anchor against a network of its own config
   const json worse = compare(f.compared, {f.rival(1, better)}, {})["shared"][f.model.anchors[1].name]["seen"];
   CHECK(worse["difference"]["mean"].get<double>() == doctest::Approx(mean(f.right(1)) - mean(better)));
   CHECK(worse["difference"]["ci95"][1] < 0.0);
+  // Two rivals of one configuration: neither hides the other.
+  Rival second = f.rival(1, f.right(1));
+  second.name = "rounded/u4";
+  const json both = compare(f.compared, {f.rival(1, better), second}, {})["shared"];
+  CHECK(both.size() == 2);
+  CHECK(both[f.model.anchors[1].name]["seen"]["difference"]["mean"] == worse["difference"]["mean"]);
+  CHECK(both[f.model.anchors[1].name + "_minus_rounded"]["seen"]["difference"]["mean"] == 0.0);
 }
 
 TEST_CASE("experiments/comparison: a cascade keeps the threshold of validation and is billed for both looks") {

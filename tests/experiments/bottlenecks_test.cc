@@ -1,0 +1,115 @@
+#include "experiments/bottlenecks.h"
+
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "experiments/size_account.h"
+#include "runtime/core/random.h"
+#include "tests/support/toy_training.h"
+
+using namespace bitpilot;
+using bitpilot::testing::toy_pictures;
+using torch::Tensor;
+
+namespace {
+
+constexpr int kLive = 4;            // channels that carry all there is to know
+constexpr double kOutlier = 50;     // weights that read nothing but stretch the grid
+constexpr const char* kPlanted = "second";
+
+Network chain() {
+  Network network;
+  network.name = "chain";
+  int x = network.relu(network.conv("stem", network.input({1, 12, 12}), 8, 3, 2));
+  for (const char* layer : {"first", kPlanted, "third"}) x = network.relu(network.conv(layer, x, 16, 3));
+  network.linear("classifier", network.global_avg_pool(x), 5);
+  network.finish();
+  return network;
+}
+
+Tensor named(QuantizedNetwork* network, const std::string& wanted) {
+  for (const auto& [name, tensor] : network->parameters())
+    if (name == wanted) return tensor;
+  FAIL("no parameter ", wanted);
+  return {};
+}
+
+/// A trained network whose second layer cannot be rounded: most of its inputs are always 0, and the weights that read those are huge.
+struct Planted {
+  Network network = chain();
+  BitSpace space = make_bit_space(network, {4, 8}, 8);
+  BitConfig config = uniform_config(space, 4, 4);
+  std::unique_ptr<QuantizedNetwork> trained = std::make_unique<QuantizedNetwork>(network, space, std::vector<PathSpec>{{"u4", config}}, /*quantized=*/true, 7);
+
+  Planted() {
+    QuantizedNetwork start(network, space, {{"float", uniform_config(space, 8, 8)}}, /*quantized=*/false, 7);
+    named(&start, "path.float.first.gamma").detach().narrow(0, kLive, 16 - kLive).fill_(1e-3);
+    named(&start, "path.float.first.beta").detach().narrow(0, kLive, 16 - kLive).fill_(-10);
+    named(&start, std::string(kPlanted) + ".weight").detach().narrow(1, kLive, 16 - kLive).fill_(kOutlier);
+    constexpr int kSteps = 80;
+    TrainingOptions options;
+    options.learning_rate = 5e-3;
+    TrainingLoop loop(&start, nullptr, kSteps, options);
+    for (int i = 0; i < kSteps; ++i) loop.step(toy_pictures(60, static_cast<std::uint64_t>(i)), {});
+    trained->start_from(start, toy_pictures(200, 1000).src);
+  }
+
+  BottleneckReport report(const TrainingBatch& pictures) {
+    return find_bottlenecks(trained.get(), config, std::vector<GuidedLayer>(config.size()), {pictures}, 0);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("experiments/bottlenecks: a planted bottleneck ranks first, and only while the labels are the pictures' own") {
+  Planted planted;
+  TrainingBatch pictures = toy_pictures(400, 2000);
+  const BottleneckReport report = planted.report(pictures);
+  CHECK(report.images == 400);
+  CHECK(report.float_accuracy > 0.9);
+  CHECK(report.accuracy < 0.5);
+  CHECK(report.layers.size() == 3);
+  CHECK(report.layers.front().name == kPlanted);
+  CHECK(report.layers.front().flagged);
+  CHECK(report.layers.front().suggested_bits == 5);
+  CHECK(report.layers.front().relief.mean > 0.3);
+  CHECK(report.layers.front().share > 0.9);
+  CHECK(report.layers.front().solo_drop > 0.3);
+  for (std::size_t i = 1; i < report.layers.size(); ++i) CHECK_FALSE(report.layers[i].flagged);
+  Random random(5, "shuffled labels");
+  for (int shuffle = 0; shuffle < 3; ++shuffle) {
+    for (std::int64_t i = 399; i > 0; --i) {
+      const auto j = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(i) + 1));
+      const std::int64_t kept = pictures.labels[i].item<std::int64_t>();
+      pictures.labels[i] = pictures.labels[j].item<std::int64_t>();
+      pictures.labels[j] = kept;
+    }
+    for (const LayerBottleneck& row : planted.report(pictures).layers) CHECK_FALSE(row.flagged);
+  }
+}
+
+TEST_CASE("experiments/bottlenecks: promotions start from all layers rounded and end where every layer has a bit more") {
+  Planted planted;
+  const BottleneckReport report = planted.report(toy_pictures(100, 2000));
+  REQUIRE(report.promotions.size() == 6);
+  const std::int64_t weights = planted.network.weight_count(1) + planted.network.weight_count(2) + planted.network.weight_count(3);
+  for (const PromotionLine& line : report.promotions) {
+    REQUIRE(line.points.size() == 4);
+    CHECK(line.points.front().second == report.accuracy);
+    CHECK(line.points.back().first - line.points.front().first == weights / 8);
+    CHECK(line.points.back().second == report.promotions.front().points.back().second);
+  }
+  // The bottleneck is promoted first, being the only flagged layer.
+  CHECK(report.promotions.front().points[1].first - report.promotions.front().points[0].first == planted.network.weight_count(2) / 8);
+  CHECK(bottlenecks_json(report)["layers"].size() == 3);
+  CHECK(reliefs_svg(report).find(kPlanted) != std::string::npos);
+  CHECK(promotions_svg(report).find("as advised") != std::string::npos);
+}
+
+TEST_CASE("experiments/size_account: bytes are weights at their bits and a scale and a bias a filter") {
+  Planted planted;
+  CHECK(weight_bytes(planted.network, 1, 2) == 8 * 16 * 9 / 4);
+  CHECK(weight_bytes(planted.network, 0, 3) == 27);  // 72 weights
+  CHECK(weight_bytes(planted.network, 4, 3) == 30);  // 80 weights
+}
