@@ -58,7 +58,7 @@ for object in "$work"/avx*.o; do
     fi
   done <<< "$counts"
 done
-for object in "$work"/avx2.cc.o "$work"/avx512vbmi.cc.o; do
+for object in "$work"/avx2.cc.o "$work"/avxvnni.cc.o "$work"/avx512vbmi.cc.o; do
   tables=$(count_table_moves "$object")
   if echo "$tables" | grep -qx 'tiles 0'; then
     echo "no product tables found in $(basename "$object"): has the kernel's name changed?"

@@ -52,8 +52,9 @@ constexpr int kNarrowSteps = 4;
 #include "runtime/kernels/conv.inl.h"
 #include "runtime/kernels/conv_filters.inl.h"
 #include "runtime/kernels/pixels.inl.h"
+// Product tables.
 #include "runtime/kernels/vectors_tables256.inl.h"
-
+// Their loops ask for the vectors above.
 #include "runtime/kernels/conv_tables.inl.h"
 #include "runtime/kernels/conv_tables_pixels.inl.h"
 #include "runtime/kernels/tables256.inl.h"
@@ -62,8 +63,7 @@ int packings(const ConvShape& shape, Packing (&legal)[kMaxPackings]) {
   const int bound = shape.highest > -shape.lowest ? shape.highest : -shape.lowest;
   const bool bytes = shape.lowest >= -128 && shape.highest <= 127 && 2 * bound * shape.code_bound <= 32767;
   // A 1x1 layer has too little to compute to make up for the change of form, as a rule.
-  if (shape.kernel > 1) return packings256(shape, bytes, legal, table_packings(shape, legal, 0));
-  return table_packings(shape, legal, packings256(shape, bytes, legal, 0));
+  return packings_with_tables256(shape, bytes, shape.kernel > 1, legal);
 }
 
 void conv(const ConvTask& task) {

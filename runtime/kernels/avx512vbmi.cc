@@ -17,12 +17,12 @@ namespace bitpilot::avx512vbmi {
 namespace {
 
 #include "runtime/kernels/vectors512.inl.h"
-
+// The loops ask for the vectors above.
 #include "runtime/kernels/conv.inl.h"
 #include "runtime/kernels/conv_filters.inl.h"
-
-#include "runtime/kernels/conv512.inl.h"
 #include "runtime/kernels/pixels.inl.h"
+// Which of them a layer takes.
+#include "runtime/kernels/conv512.inl.h"
 
 /// With vpermb: an index of 6 bits.
 constexpr int kTableChannels = 3;

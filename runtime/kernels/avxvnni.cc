@@ -37,13 +37,25 @@ struct Bytes {
 #include "runtime/kernels/conv.inl.h"
 #include "runtime/kernels/conv_filters.inl.h"
 #include "runtime/kernels/pixels.inl.h"
+// Product tables.
+#include "runtime/kernels/vectors_tables256.inl.h"
+// Their loops ask for the vectors above.
+#include "runtime/kernels/conv_tables.inl.h"
+#include "runtime/kernels/conv_tables_pixels.inl.h"
+#include "runtime/kernels/tables256.inl.h"
 
 int packings(const ConvShape& shape, Packing (&legal)[kMaxPackings]) {
-  return packings256(shape, shape.lowest >= -128 && shape.highest <= 127, legal, 0);
+  const bool bytes = shape.lowest >= -128 && shape.highest <= 127;
+  // Where tables are shared, by two blocks of filters or two vectors of pixels, and there is work enough to make up for
+  // the change of form.
+  const bool shared = shape.out % (2 * kTableFilters) == 0 || (shape.code_bound <= 3 && shape.stride == 1);
+  return packings_with_tables256(shape, bytes, shape.kernel > 1 && shared, legal);
 }
 
 void conv(const ConvTask& task) {
-  if (task.packing.lanes == Packing::Lanes::kFilters)
+  if (task.packing.format == Packing::Format::kTables)
+    conv_by_tables(task);
+  else if (task.packing.lanes == Packing::Lanes::kFilters)
     conv_by_filters<Bytes, 4>(task);
   else if (task.packing.format == Packing::Format::kWords && task.quad_step == 1)
     conv_by_pixels<OwnWords, 4, 2, 4>(task);
@@ -62,8 +74,11 @@ std::int64_t peak(int rounds) { return peak_of<Bytes>(rounds); }
 namespace bitpilot {
 // Below the region: it must run on any processor.  The builtin asks cpuid and xgetbv.
 static bool avxvnni_supported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("avxvnni"); }
-const Kernels kAvxVnniKernels{
-    "avxvnni",         false,           avxvnni_supported, avxvnni::packings,     avxvnni::conv,   nullptr,
-    avxvnni::max_pool, avxvnni::gather, avxvnni::recode,   avxvnni::channel_sums, avxvnni::linear, avxvnni::peak};
+const Kernels kAvxVnniKernels{"avxvnni",         true,
+                              avxvnni_supported, avxvnni::packings,
+                              avxvnni::conv,     avxvnni::pair,
+                              avxvnni::max_pool, avxvnni::gather,
+                              avxvnni::recode,   avxvnni::channel_sums,
+                              avxvnni::linear,   avxvnni::peak};
 }  // namespace bitpilot
 #endif

@@ -20,6 +20,13 @@ static int table_packings(const ConvShape& shape, Packing (&legal)[kMaxPackings]
   return count;
 }
 
+/// packings256 with those of tables before or behind.
+static int packings_with_tables256(const ConvShape& shape, bool bytes, bool tables_first,
+                                   Packing (&legal)[kMaxPackings]) {
+  if (tables_first) return packings256(shape, bytes, legal, table_packings(shape, legal, 0));
+  return table_packings(shape, legal, packings256(shape, bytes, legal, 0));
+}
+
 /// Pairs of codes of one vector of quads, 16 bits each.
 static inline Vec pairs_of(const std::uint8_t* from, int bits) {
   const Vec mask = _mm256_set1_epi8(static_cast<char>((1 << bits) - 1));  // whatever stands there, the table exists
