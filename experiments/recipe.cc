@@ -200,7 +200,7 @@ bool of_numbered_stage(const std::string& path) {
 
 // Fields that not every recipe has.
 bool is_optional(const std::string& path) {
-  return path.starts_with("/paths/") || path == "/supernet" || path == "/supernet/paths" || path.starts_with("/method/") || of_numbered_stage(path);
+  return path.starts_with("/paths/") || path == "/supernet" || path == "/supernet/paths" || path == "/method" || path.starts_with("/method/") || of_numbered_stage(path);
 }
 
 }  // namespace

@@ -88,6 +88,26 @@ grep -q '"cost_unit": "ms"' "$work/ilp.json" && [ -s "$work/s.json" ] && grep -q
 "$train" export --run "$work/whole" --format onnx --bits half8 --out "$work/half.onnx" >"$work/log" 2>&1
 [ $? -eq 2 ] && [ ! -e "$work/half.onnx" ] || fail "an ONNX graph of half the filters must be refused"
 
+# What a method decides between epochs survives a kill too: RFQuant's scheduler freezes 2 bits from the second epoch on.
+rfquant=(--config "$recipe" --quiet --float-from "$work/whole" --set 'supernet={"epochs": 4, "random_paths": 1, "paths": ["full8"]}'
+         --set 'paths=[{"name": "full8"}, {"name": "u2", "weight": 2}]' --set safe_anchor=u2 --set policy.enabled=false
+         --set 'method={"name": "rfquant", "budget": 0.5, "controls": 2}')
+"$train" train "${rfquant[@]}" --out "$work/method" >"$work/method.log" 2>&1 || { cat "$work/method.log"; fail "RFQuant's training"; }
+"$train" train "${rfquant[@]}" --out "$work/method_cut" >>"$work/cut.log" 2>&1 &
+pid=$!
+while kill -0 "$pid" 2>/dev/null; do
+  last=$(ls "$work/method_cut/checkpoints" 2>/dev/null | grep -o 'step-[0-9]*' | sort | tail -n 1)
+  [ "$((10#${last:5}0 / 10))" -ge 165 ] 2>/dev/null && break
+  sleep 0.02
+done
+kill -9 "$pid" 2>/dev/null
+wait "$pid" 2>/dev/null
+"$train" train "${rfquant[@]}" --out "$work/method_cut" --resume >>"$work/cut.log" 2>&1 || { cat "$work/cut.log"; fail "resuming RFQuant"; }
+grep -q '"frozen":\["' "$work/method/metrics.jsonl" || fail "RFQuant froze nothing"
+for file in model.safetensors metrics.jsonl summary.json turbulence.svg; do
+  cmp "$work/method/$file" "$work/method_cut/$file" || fail "$file of RFQuant differs after a kill"
+done
+
 # Another recipe, another folder and a damaged checkpoint are told apart.
 "$train" train --config "$recipe" --out "$work/cut" --resume --seed 5 --quiet 2>"$work/err"
 [ $? -eq 3 ] && grep -q 'recipe/seed' "$work/err" || fail "a resume with another seed must exit 3 and name the field"

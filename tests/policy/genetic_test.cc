@@ -143,7 +143,10 @@ TEST_CASE("policy/accuracy_predictor: the Form is seen, and Kendall's correlatio
   options.hidden = {32};
   const AccuracyPredictor predictor(subnets, accuracies, options);
   const std::vector<double> guessed = predictor.predict(subnets);
-  for (std::size_t i = 0; i < guessed.size(); ++i) CHECK(guessed[i] == doctest::Approx(accuracies[i]).epsilon(0.05));
+  constexpr double kWithin = 0.02;  // less than half of what either part of the Form is worth
+  double by_form[4] = {};
+  for (std::size_t i = 0; i < guessed.size(); ++i) by_form[i % 4] += guessed[i] / 60;
+  for (std::size_t form = 0; form < 4; ++form) CHECK(std::abs(by_form[form] - accuracies[form]) < kWithin);
   CHECK(kendall({1, 2, 3, 4}, {1, 2, 3, 4}) == doctest::Approx(1));
   CHECK(kendall({1, 2, 3, 4}, {4, 3, 2, 1}) == doctest::Approx(-1));
   CHECK(kendall({1, 1, 2}, {1, 2, 3}) == doctest::Approx(2 / std::sqrt(6.0)));

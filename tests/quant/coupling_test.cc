@@ -152,6 +152,7 @@ TEST_CASE("quant/coupling: a depthwise layer gives up 3 bits, a dense one only 2
   const QuantizedNetwork supernet(network, space, {{"full8", uniform_config(space, 8, 8)}}, /*quantized=*/true, 7);
   BitWidthScheduler scheduler(network, space, 16);
   const FreezeEvent event = scheduler.update(1, supernet.parameters());
+  CHECK_FALSE(event.frozen.empty());
   for (const int l : event.frozen) CHECK(network.depthwise(l));
   for (int l = 0; l < network.layer_count(); ++l)
     if (!network.depthwise(l)) CHECK((scheduler.weights().layers[static_cast<std::size_t>(l)].bits == space.layers[static_cast<std::size_t>(l)].bits));
