@@ -9,7 +9,9 @@
 #include "env/reward.h"
 #include "env/reward_model.h"
 #include "policy/hybrid_learner.h"
+#include "policy/ppo.h"
 #include "policy/reinforce.h"
+#include "policy/two_looks.h"
 #include "tests/policy/synthetic_outcomes.h"
 
 using namespace bitpilot;
@@ -113,6 +115,19 @@ std::vector<PolicyChoice> model_free(const Bandit& b) {
   return choices;
 }
 
+/// A model-free learner of the two-look process: trained on episodes of the training pictures, then its best actions.
+template <class Options>
+std::vector<PolicyChoice> two_look_episodes(const Bandit& b, RealMlp (*fit)(EpisodeProcess&, const Options&)) {
+  const Standardiser standardiser = Standardiser::of(b.train, b.model);
+  TwoLooks process(b.train, b.model, b.costs, standardiser), asked(b.test, b.model, b.costs, standardiser);
+  Options options;
+  options.evaluations = 60000;
+  options.lambda_low = options.lambda_high = kLambda;
+  return greedy_choices(asked, fit(process, options), kLambda);
+}
+std::vector<PolicyChoice> reinforce_episodes(const Bandit& b) { return two_look_episodes<EpisodeReinforceOptions>(b, fit_reinforce); }
+std::vector<PolicyChoice> ppo_episodes(const Bandit& b) { return two_look_episodes<PpoOptions>(b, fit_ppo); }
+
 /// Bits and widths of an anchor as the reward model reads them, for `count` pictures.
 torch::Tensor bits_of(const BitConfig& config, std::int64_t count) {
   torch::Tensor bits = torch::empty({std::ssize(config), 2});
@@ -172,6 +187,8 @@ constexpr Learner kLearners[] = {
     {"two looks from full information (fit_policy)", two_looks},
     {"planning with the learned reward model (RewardModel)", reward_model},
     {"model-free policy gradient (fit_reinforce)", model_free},
+    {"the same on the two-look process", reinforce_episodes},
+    {"proximal policy optimisation on the two-look process (fit_ppo)", ppo_episodes},
 };
 
 }  // namespace
