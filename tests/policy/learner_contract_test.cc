@@ -8,6 +8,7 @@
 
 #include "env/reward.h"
 #include "env/reward_model.h"
+#include "policy/bucket_table.h"
 #include "policy/hybrid_learner.h"
 #include "policy/ppo.h"
 #include "policy/reinforce.h"
@@ -128,6 +129,18 @@ std::vector<PolicyChoice> two_look_episodes(const Bandit& b, RealMlp (*fit)(Epis
 std::vector<PolicyChoice> reinforce_episodes(const Bandit& b) { return two_look_episodes<EpisodeReinforceOptions>(b, fit_reinforce); }
 std::vector<PolicyChoice> ppo_episodes(const Bandit& b) { return two_look_episodes<PpoOptions>(b, fit_ppo); }
 
+/// A rule for each bucket of the statistic that shows the quality.
+std::vector<PolicyChoice> buckets(const Bandit& b) {
+  const auto quality = [](const OutcomeTable& table) {
+    std::vector<float> values;
+    for (std::size_t i = 0; i < table.size(); ++i) values.push_back(table.statistics[i * kStatisticsCount + 3]);
+    return values;
+  };
+  const std::vector<float> temperatures(b.model.anchors.size(), 1.0F);
+  const BucketTable rules = fit_bucket_table(b.train, temperatures, b.costs, quality(b.train), 3, kLambda);
+  return bucket_choices(rules, b.test, temperatures, quality(b.test));
+}
+
 /// Bits and widths of an anchor as the reward model reads them, for `count` pictures.
 torch::Tensor bits_of(const BitConfig& config, std::int64_t count) {
   torch::Tensor bits = torch::empty({std::ssize(config), 2});
@@ -186,6 +199,7 @@ struct Learner {
 constexpr Learner kLearners[] = {
     {"two looks from full information (fit_policy)", two_looks},
     {"planning with the learned reward model (RewardModel)", reward_model},
+    {"a rule for each bucket of quality (fit_bucket_table)", buckets},
     {"model-free policy gradient (fit_reinforce)", model_free},
     {"the same on the two-look process", reinforce_episodes},
     {"proximal policy optimisation on the two-look process (fit_ppo)", ppo_episodes},
