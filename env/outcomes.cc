@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
-#include <exception>
 #include <filesystem>
 #include <map>
-#include <thread>
 
+#include "env/config_outcomes.h"
 #include "env/reward.h"
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
@@ -65,30 +64,6 @@ std::vector<std::string> split(const std::vector<char>& text) {
     name.clear();
   }
   return names;
-}
-
-void run_range(const std::shared_ptr<const Model>& model, std::size_t from, std::size_t to, const SampleAt& sample_at,
-               OutcomeTable& table, std::vector<std::string>& family_names, std::exception_ptr& failure) try {
-  Session session(model);
-  for (std::size_t i = from; i < to; ++i) {
-    const Sample sample = sample_at(i);
-    session.start(sample.prepared.codes);
-    const auto sums = session.stem_sums();
-    std::copy(sums.begin(), sums.end(), table.stem_sums.begin() + static_cast<std::ptrdiff_t>(i * table.stem_channels));
-    std::copy(sample.prepared.statistics.values.begin(), sample.prepared.statistics.values.end(),
-              table.statistics.begin() + static_cast<std::ptrdiff_t>(i * kStatisticsCount));
-    for (std::size_t k = 0; k < table.anchors; ++k) {
-      const auto scores = session.look_anchor(static_cast<int>(k));
-      std::copy(scores.begin(), scores.end(),
-                table.scores.begin() + static_cast<std::ptrdiff_t>((i * table.anchors + k) * table.classes));
-    }
-    table.labels[i] = sample.label;
-    table.severity[i] = static_cast<std::uint8_t>(sample.severity);
-    table.index[i] = static_cast<std::uint32_t>(sample.index);
-    family_names[i] = sample.family;
-  }
-} catch (...) {
-  failure = std::current_exception();
 }
 
 }  // namespace
@@ -169,18 +144,23 @@ OutcomeTable roll_out(std::shared_ptr<const Model> model, std::size_t count, con
   table.severity.resize(count);
   table.index.resize(count);
   std::vector<std::string> names(count);
-  const auto workers = static_cast<std::size_t>(std::max(1, threads));
-  std::vector<std::exception_ptr> failures(workers);
-  std::vector<std::thread> pool;
-  for (std::size_t w = 0; w < workers; ++w) {
-    pool.emplace_back([&, w] {
-      run_range(model, count * w / workers, count * (w + 1) / workers, sample_at, table, names, failures[w]);
-    });
-  }
-  for (std::thread& thread : pool) thread.join();
-  for (const std::exception_ptr& failure : failures) {
-    if (failure) std::rethrow_exception(failure);
-  }
+  for_each_sample(model, count, threads, [&](Session& session, std::size_t i) {
+    const Sample sample = sample_at(i);
+    session.start(sample.prepared.codes);
+    const auto sums = session.stem_sums();
+    std::copy(sums.begin(), sums.end(), table.stem_sums.begin() + static_cast<std::ptrdiff_t>(i * table.stem_channels));
+    std::copy(sample.prepared.statistics.values.begin(), sample.prepared.statistics.values.end(),
+              table.statistics.begin() + static_cast<std::ptrdiff_t>(i * kStatisticsCount));
+    for (std::size_t k = 0; k < table.anchors; ++k) {
+      const auto scores = session.look_anchor(static_cast<int>(k));
+      std::copy(scores.begin(), scores.end(),
+                table.scores.begin() + static_cast<std::ptrdiff_t>((i * table.anchors + k) * table.classes));
+    }
+    table.labels[i] = sample.label;
+    table.severity[i] = static_cast<std::uint8_t>(sample.severity);
+    table.index[i] = static_cast<std::uint32_t>(sample.index);
+    names[i] = sample.family;
+  });
   std::map<std::string, std::uint16_t> order;  // names in alphabetical order: the same whatever came first
   for (const std::string& name : names) order.emplace(name, 0);
   for (auto& [name, number] : order) {

@@ -13,7 +13,8 @@ class Simulator {
   /// calibration hold;
   ///           bits f32 [N, L, 2] weight and activation bits of every weight layer, between the rungs where fractional:
   ///           Q_b = (1 - f) Q_lo + f Q_hi with lo = min(floor(j), K - 2), so that the gradient does not vanish on a
-  ///           rung.
+  ///           rung.  Or shares f32 [N, L, 2, R] of every layer's candidates, in order (R: the most of any layer): a mix of
+  ///           all rungs with a gradient for each of them.
   /// Returns   f32 [N] cross-entropy, not clipped, differentiable with respect to `bits`; nothing else gets a gradient.
   virtual torch::Tensor loss(const torch::Tensor& pictures, const torch::Tensor& labels, const torch::Tensor& anchors,
                              const torch::Tensor& bits) = 0;

@@ -40,14 +40,14 @@ void write_checkpoint(const std::string& path, const NamedTensors& tensors, cons
   write_file_atomically(path, safetensors_bytes({{kStateKey, state.dump()}}, views));
 }
 
-nlohmann::json read_checkpoint(const std::string& path, const NamedTensors& tensors) {
+nlohmann::json read_checkpoint(const std::string& path, const NamedTensors& tensors, bool more) {
   const std::string bytes = read_file(path);
   const SafeTensors file = parse_safetensors(bytes, path);
   const nlohmann::json state = state_of(file, path);
   const auto mismatch = [&](const std::string& what) {
     return Error(ExitCode::kData, what, path, "resume with the recipe that the run was started with");
   };
-  if (file.tensors.size() != tensors.size()) throw mismatch("the checkpoint belongs to another network");
+  if (!more && file.tensors.size() != tensors.size()) throw mismatch("the checkpoint belongs to another network");
   for (const auto& [name, tensor] : tensors) {
     const auto entry = file.tensors.find(name);
     if (entry == file.tensors.end() || entry->second.dtype != "F32" || entry->second.shape != std::vector<std::int64_t>(tensor.sizes().begin(), tensor.sizes().end()))

@@ -12,8 +12,9 @@ namespace bitpilot {
 void write_checkpoint(const std::string& path, const NamedTensors& tensors, const nlohmann::json& state);
 
 /// Fills `tensors` in place (names and shapes must fit exactly) and returns the JSON object.  Nothing is changed on failure.
-/// Throws Error(kData) on a damaged file or one that belongs to another recipe.
-nlohmann::json read_checkpoint(const std::string& path, const NamedTensors& tensors);
+/// `more`: the file may hold other tensors besides, as the optimiser's.  Throws Error(kData) on a damaged file or one that belongs to
+/// another recipe.
+nlohmann::json read_checkpoint(const std::string& path, const NamedTensors& tensors, bool more = false);
 /// The JSON object alone.
 nlohmann::json read_checkpoint_state(const std::string& path);
 

@@ -100,7 +100,6 @@ struct TrainRun::Impl {
   void save(const std::string& name, const NamedTensors& tensors, const json& state) const;
   /// The epoch that ends here: a line in the metrics, an event.  Returns its mean loss over the paths.
   double tell_epoch(const Stage& stage, std::int64_t epoch, const TrainingLoop& loop, const std::vector<double>& sums, const json& of_method) const;
-  CalibrationBatches calibration() const;
   bool run();
 };
 
@@ -301,20 +300,6 @@ std::string TrainRun::Impl::latest_stage() const {
   return "";
 }
 
-CalibrationBatches TrainRun::Impl::calibration() const {
-  const auto set = first_images(train_set, static_cast<std::size_t>(request.recipe.calibration_images));
-  LoaderOptions options;
-  options.seed = request.recipe.seed;
-  options.purpose = "calibration";
-  options.shuffle = options.augment = false;
-  const Shape shape = input();
-  return [set, options, shape](const std::function<void(const torch::Tensor&)>& use) {
-    BatchLoader loader(set, standard_mixture(), shape, /*stretch=*/true, options);
-    loader.start(0, 512);
-    for (std::vector<Sample> samples = loader.next(); !samples.empty(); samples = loader.next()) use(to_batch(samples, shape).src);
-  };
-}
-
 // Another run's trained networks, as if they had been trained here: its float network and its checkpoints.
 void TrainRun::Impl::take_networks() const {
   const std::string& from = request.networks_from;
@@ -351,7 +336,7 @@ bool TrainRun::Impl::run() {
   read_checkpoint(float_file, float_tensors);
   steps_before = steps_per_epoch() * request.recipe.float_stage.epochs;
 
-  const CalibrationBatches batches = calibration();
+  const CalibrationBatches batches = calibration_batches(request.recipe, train_set, input());
   torch::Tensor first;
   batches([&](const torch::Tensor& src) { if (!first.defined()) first = src.clone(); });
   supernet->start_from(*float_network, first);

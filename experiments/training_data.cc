@@ -26,6 +26,19 @@ TrainingBatch to_batch(const std::vector<Sample>& samples, const Shape& input) {
   return {codes.to(torch::kFloat).div_(255.0).permute({0, 3, 1, 2}), labels};
 }
 
+CalibrationBatches calibration_batches(const Recipe& recipe, const std::shared_ptr<const ImageSet>& train_set, const Shape& input) {
+  const auto set = first_images(train_set, static_cast<std::size_t>(recipe.calibration_images));
+  LoaderOptions options;
+  options.seed = recipe.seed;
+  options.purpose = "calibration";
+  options.shuffle = options.augment = false;
+  return [set, options, input](const std::function<void(const torch::Tensor&)>& use) {
+    BatchLoader loader(set, standard_mixture(), input, /*stretch=*/true, options);
+    loader.start(0, 512);
+    for (std::vector<Sample> samples = loader.next(); !samples.empty(); samples = loader.next()) use(to_batch(samples, input).src);
+  };
+}
+
 const char* evaluation_set_name(EvaluationSet set) {
   switch (set) {
     case EvaluationSet::kSeen: return "seen";

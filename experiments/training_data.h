@@ -6,6 +6,7 @@
 #include "data/batch_loader.h"
 #include "env/outcomes.h"
 #include "experiments/recipe.h"
+#include "quant/export.h"
 #include "quant/training_loop.h"
 
 namespace bitpilot {
@@ -15,6 +16,9 @@ std::shared_ptr<const ImageSet> first_images(std::shared_ptr<const ImageSet> set
 
 /// Samples as tensors: src float [N, C, H, W] in [0, 1] (channels last), labels int64 [N].
 TrainingBatch to_batch(const std::vector<Sample>& samples, const Shape& input);
+
+/// The pictures that a supernet is calibrated on, always in the same order: degraded, not augmented.
+CalibrationBatches calibration_batches(const Recipe& recipe, const std::shared_ptr<const ImageSet>& train_set, const Shape& input);
 
 /// Which pictures an evaluation is made on.  All draws are keyed by the fixed evaluation seed, so every model meets the same pictures.
 enum class EvaluationSet { kSeen, kHeldOut, kClean };

@@ -1,11 +1,9 @@
 #include "policy/greedy.h"
 
 #include <algorithm>
-#include <exception>
 #include <map>
-#include <thread>
 
-#include "env/reward.h"
+#include "env/config_outcomes.h"
 #include "runtime/core/error.h"
 
 namespace bitpilot {
@@ -177,48 +175,27 @@ class Search {
   std::map<std::vector<int>, SearchPoint> seen_;
 };
 
-struct Tally {
-  double loss = 0;
-  std::size_t right = 0;
-  std::exception_ptr failure;
-};
-
 }  // namespace
 
 ConfigJudge engine_judge(std::shared_ptr<const Model> model, std::shared_ptr<const std::vector<Sample>> samples,
                          int threads) {
   auto memory = std::make_shared<std::map<std::vector<int>, SearchPoint>>();
-  return [model, samples, threads, memory](const BitConfig& config) {
+  const CostTable cost = bops_table(model->data().network, model->data().space);
+  return [model, samples, threads, memory, cost](const BitConfig& config) {
     const auto [found, added] = memory->try_emplace(key_of(config));
     if (!added) return found->second;
-    const auto workers = static_cast<std::size_t>(std::max(1, threads));
-    std::vector<Tally> tallies(workers);
-    std::vector<std::thread> pool;
-    for (std::size_t w = 0; w < workers; ++w) {
-      pool.emplace_back([&, w] {
-        try {
-          Session session(model);
-          for (std::size_t i = samples->size() * w / workers; i < samples->size() * (w + 1) / workers; ++i) {
-            const Sample& sample = (*samples)[i];
-            session.start(sample.prepared.codes);
-            const auto scores = session.look(config);
-            tallies[w].loss += task_loss(scores, 1.0F, sample.label);
-            tallies[w].right += top_class(scores) == sample.label ? 1 : 0;
-          }
-        } catch (...) {
-          tallies[w].failure = std::current_exception();
-        }
-      });
-    }
-    for (std::thread& thread : pool) thread.join();
     SearchPoint point;
-    for (const Tally& tally : tallies) {
-      if (tally.failure) {
-        memory->erase(key_of(config));
-        std::rethrow_exception(tally.failure);
+    try {
+      const auto sample_at = [&](std::size_t i) { return (*samples)[i]; };
+      const PictureOutcomes outcomes =
+          run_configs(model, cost, samples->size(), sample_at, [&](std::size_t) -> const BitConfig& { return config; }, threads);
+      for (std::size_t i = 0; i < samples->size(); ++i) {
+        point.loss += outcomes.loss[i] / static_cast<double>(samples->size());
+        point.accuracy += outcomes.correct[i] / static_cast<double>(samples->size());
       }
-      point.loss += tally.loss / static_cast<double>(samples->size());
-      point.accuracy += static_cast<double>(tally.right) / static_cast<double>(samples->size());
+    } catch (...) {
+      memory->erase(key_of(config));
+      throw;
     }
     point.config = config;
     return found->second = point;

@@ -12,6 +12,7 @@
 #include "policy/policy_sweep.h"
 #include "policy/quality_estimator.h"
 #include "policy/relaxed_bits.h"
+#include "policy/simulated_batch.h"
 #include "runtime/adaptive.h"
 #include "runtime/core/random.h"
 
@@ -180,19 +181,8 @@ class OffsetLearner {
   }
 
   torch::Tensor simulate(const Batch& batch, const torch::Tensor& bits) const {
-    const Shape shape = model_.network.input_shape();
-    std::vector<torch::Tensor> pictures;
-    std::vector<std::int64_t> labels;
-    for (const std::size_t row : batch.rows) {
-      const Sample sample = inputs_.train_at(row);
-      torch::Tensor picture = torch::empty({shape.height, shape.width, shape.channels}, torch::kUInt8);
-      std::copy(sample.prepared.codes.begin(), sample.prepared.codes.end(), picture.data_ptr<std::uint8_t>());
-      pictures.push_back(picture.permute({2, 0, 1}));
-      labels.push_back(sample.label);
-    }
-    return torch::clamp_max(
-        inputs_.simulator->loss(torch::stack(pictures), torch::tensor(labels, torch::kInt64), batch.anchors, bits),
-        kClippedLoss);
+    const SimulatedBatch simulated = simulated_batch(model_.network.input_shape(), inputs_.train_at, batch.rows);
+    return torch::clamp_max(inputs_.simulator->loss(simulated.pictures, simulated.labels, batch.anchors, bits), kClippedLoss);
   }
 
   void optimise(const RewardModel* learned) {

@@ -38,23 +38,12 @@ class Judge {
     const PolicyParameters& p = sweep_.parameters();
     const AnchorCosts costs{{p.first_cost.begin(), p.first_cost.end()}, {p.second_cost.begin(), p.second_cost.end()}};
     cascades_ = all_cascades(*set.table, temperatures_of(model), costs);
-    for (std::size_t k = 0; k < model.anchors.size(); ++k) {
-      StaticRival anchor{model.anchors[k].name, costs.first[k], Correct(set.table->size())};
-      for (std::size_t i = 0; i < set.table->size(); ++i) anchor.correct[i] = sweep_.correct(i, static_cast<int>(k));
-      statics_.push_back(std::move(anchor));
-    }
+    statics_ = anchors_as_statics(model, *set.table, costs.first);
     own_ = statics_.size();
     statics_.insert(statics_.end(), set.rivals.begin(), set.rivals.end());
   }
 
   PolicySweep& sweep() { return sweep_; }
-
-  StaticHull hull(bool with_rivals) const {
-    std::vector<HullPoint> points;
-    for (std::size_t s = 0; s < (with_rivals ? statics_.size() : own_); ++s)
-      points.push_back({statics_[s].name, statics_[s].relative, share_right(statics_[s].correct), static_cast<int>(s)});
-    return StaticHull(std::move(points));
-  }
 
   json row(const std::vector<PolicyChoice>& choices, double lambda, double validation_cost) const {
     const SweepPoint point = sweep_.judge(choices, lambda);
@@ -65,42 +54,25 @@ class Judge {
                {"accuracy", point.accuracy},
                {"second_looks", point.escalated},
                {"validation_relative", validation_cost}};
-    add_hull(entry, "hull", correct, hull(false), point.relative);
-    if (statics_.size() > own_) add_hull(entry, "hull_with_rivals", correct, hull(true), point.relative);
-    add_cascade(entry, correct, point.relative, validation_cost);
+    const Pairing pairing{&set_.table->index, options_.seed, options_.resamples};
+    entry["hull"] = against_hull(correct, point.relative, own(), pairing);
+    if (statics_.size() > own_) entry["hull_with_rivals"] = against_hull(correct, point.relative, statics_, pairing);
+    if (!cascades_.empty())
+      entry["cascade"] = against_cascade(correct, point.relative, cascades_[best_cascade(validation_cascades_, validation_cost)],
+                                         model_, pairing);
     add_single(entry, correct, point.relative);
     return entry;
   }
 
-  double gain_over_hull(const SweepPoint& point) const { return point.accuracy - hull(false).accuracy(point.relative); }
+  double gain_over_hull(const SweepPoint& point) const { return point.accuracy - hull_of(own()).accuracy(point.relative); }
 
  private:
   Interval compare(const Correct& ours, const std::vector<double>& theirs) const {
     return paired_gain(ours, theirs, set_.table->index, options_.seed, options_.resamples);
   }
 
-  void add_hull(json& entry, const char* key, const Correct& correct, const StaticHull& hull, double relative) const {
-    const HullMix mix = hull.at(relative);
-    const Correct &low = statics_[static_cast<std::size_t>(mix.low.index)].correct,
-                  &high = statics_[static_cast<std::size_t>(mix.high.index)].correct;
-    entry[key] = {{"accuracy", mix.accuracy},
-                  {"low", mix.low.name},
-                  {"high", mix.high.name},
-                  {"share", mix.share},
-                  {"gain", interval_json(compare(correct, mix.right(low, high)))}};
-  }
-
-  void add_cascade(json& entry, const Correct& correct, double relative, double validation_cost) const {
-    if (cascades_.empty()) return;
-    const CascadeCurve& curve = cascades_[best_cascade(validation_cascades_, validation_cost)];
-    const Cascade at = curve.at_cost(relative);
-    const Correct theirs = curve.correct_at(relative);
-    entry["cascade"] = {{"first", model_.anchors[static_cast<std::size_t>(at.first)].name},
-                        {"second", model_.anchors[static_cast<std::size_t>(at.second)].name},
-                        {"threshold", at.threshold},
-                        {"relative", at.relative},
-                        {"accuracy", at.accuracy},
-                        {"gain", interval_json(compare(correct, {theirs.begin(), theirs.end()}))}};
+  std::vector<StaticRival> own() const {
+    return {statics_.begin(), statics_.begin() + static_cast<std::ptrdiff_t>(own_)};
   }
 
   void add_single(json& entry, const Correct& correct, double relative) const {

@@ -5,23 +5,16 @@
 #include <vector>
 
 #include "env/outcomes.h"
+#include "policy/equal_cost.h"
 #include "policy/policy_sweep.h"
 
 namespace bitpilot {
-
-/// A static configuration that is no anchor of the model (searched on it, or a model trained alone), judged on the same
-/// pictures.
-struct StaticRival {
-  std::string name;
-  double relative = 0;
-  std::vector<std::uint8_t> correct;  ///< [N]
-};
 
 /// One evaluation set: seen families, held-out families, clean pictures.
 struct ReportSet {
   std::string name;
   const OutcomeTable* table = nullptr;
-  std::vector<StaticRival> rivals;  ///< joined to the anchors in the second hull
+  std::vector<StaticRival> rivals;  ///< no anchors of the model; joined to them in the second hull
 };
 
 struct ReportOptions {

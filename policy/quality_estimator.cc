@@ -9,7 +9,18 @@
 namespace bitpilot {
 namespace {
 
-Rows raw_features(const OutcomeTable& table, int pixels, bool stem) {
+/// Folds (x - mean) * scale behind a layer into its weights.
+void fold_behind(RealLayer& layer, const std::vector<float>& mean, const std::vector<float>& scale) {
+  const auto width = static_cast<std::size_t>(layer.inputs);
+  for (std::size_t o = 0; o < static_cast<std::size_t>(layer.outputs); ++o) {
+    for (std::size_t i = 0; i < width; ++i) layer.weights[o * width + i] *= scale[o];
+    layer.bias[o] = (layer.bias[o] - mean[o]) * scale[o];
+  }
+}
+
+}  // namespace
+
+Rows picture_features(const OutcomeTable& table, int pixels, bool stem) {
   Rows rows{static_cast<int>(kStatisticsCount + (stem ? table.stem_channels : 0)), {}};
   rows.values.reserve(table.size() * static_cast<std::size_t>(rows.columns));
   const float inverse = 1.0F / static_cast<float>(pixels);
@@ -22,7 +33,6 @@ Rows raw_features(const OutcomeTable& table, int pixels, bool stem) {
   return rows;
 }
 
-/// Mean and 1 / standard deviation of every column; a constant column gets scale 0 and says nothing.
 void standardisation(const Rows& rows, std::vector<float>& mean, std::vector<float>& scale) {
   const auto width = static_cast<std::size_t>(rows.columns);
   std::vector<double> sum(width, 0), square(width, 0);
@@ -49,24 +59,13 @@ void standardise(Rows& rows, const std::vector<float>& mean, const std::vector<f
   }
 }
 
-/// Folds (x - mean) * scale behind a layer into its weights.
-void fold_behind(RealLayer& layer, const std::vector<float>& mean, const std::vector<float>& scale) {
-  const auto width = static_cast<std::size_t>(layer.inputs);
-  for (std::size_t o = 0; o < static_cast<std::size_t>(layer.outputs); ++o) {
-    for (std::size_t i = 0; i < width; ++i) layer.weights[o * width + i] *= scale[o];
-    layer.bias[o] = (layer.bias[o] - mean[o]) * scale[o];
-  }
-}
-
-}  // namespace
-
 int stem_pixels(const ModelData& model) {
   const Shape shape = model.network.layer(0).shape;
   return shape.height * shape.width;
 }
 
 Rows estimator_embedding(const OutcomeTable& table, int pixels, const PolicyParameters& parameters) {
-  Rows features = raw_features(table, pixels, parameters.feature_mean.size() > kStatisticsCount);
+  Rows features = picture_features(table, pixels, parameters.feature_mean.size() > kStatisticsCount);
   standardise(features, parameters.feature_mean, parameters.feature_scale);
   return rounded_inputs(apply_integer(parameters.embedding, features));
 }
@@ -82,7 +81,7 @@ Rows anchor_losses(const OutcomeTable& table, const std::vector<float>& temperat
 
 void fit_quality_estimator(const OutcomeTable& table, const std::vector<float>& temperatures, int pixels,
                            const EstimatorOptions& options, PolicyParameters& parameters) {
-  Rows features = raw_features(table, pixels, options.stem);
+  Rows features = picture_features(table, pixels, options.stem);
   standardisation(features, parameters.feature_mean, parameters.feature_scale);
   standardise(features, parameters.feature_mean, parameters.feature_scale);
   features = rounded_inputs(features);

@@ -23,6 +23,12 @@ void fit_quality_estimator(const OutcomeTable& table, const std::vector<float>& 
 
 /// What PolicyHead will see of every picture, [N][embedding]; needs feature_mean, feature_scale and embedding.
 Rows estimator_embedding(const OutcomeTable& table, int stem_pixels, const PolicyParameters& parameters);
+/// What is known of every picture before any look: its statistics, and with `stem` the means of the stem's channels.
+Rows picture_features(const OutcomeTable& table, int stem_pixels, bool stem);
+/// Mean and 1 / standard deviation of every column; a constant column gets scale 0 and says nothing.
+void standardisation(const Rows& rows, std::vector<float>& mean, std::vector<float>& scale);
+/// (x - mean) * scale in every column.
+void standardise(Rows& rows, const std::vector<float>& mean, const std::vector<float>& scale);
 /// Pixels that the stem's channel sums run over.
 int stem_pixels(const ModelData& model);
 

@@ -1,10 +1,11 @@
 #include "policy/reinforce.h"
 
-#include <torch/torch.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+
+#include "policy/trainable_mlp.h"
+#include "policy/turn_batch.h"
 
 namespace bitpilot {
 namespace {
@@ -30,32 +31,6 @@ std::vector<BitDistribution> logistics(const float* means, int layers, double sp
   std::vector<BitDistribution> result;
   for (int l = 0; l < layers; ++l) result.push_back({BitFamily::kLogistic, means[l], spread});
   return result;
-}
-
-/// A ReLU network as leaves of a graph, He-uniform from our own keyed stream; the output layer starts at 0: all medians
-/// in the middle of the ladder.
-std::vector<torch::Tensor> start(int inputs, int hidden, int outputs, std::uint64_t seed) {
-  Random random(seed, "reinforce.start");
-  torch::Tensor first = torch::empty({hidden, inputs});
-  const double bound = std::sqrt(3.0 / inputs);
-  for (std::int64_t i = 0; i < first.numel(); ++i)
-    first.data_ptr<float>()[i] = static_cast<float>(random.uniform(-bound, bound));
-  std::vector<torch::Tensor> parameters{first, torch::zeros({hidden}), torch::zeros({outputs, hidden}),
-                                        torch::zeros({outputs})};
-  for (torch::Tensor& p : parameters) p.requires_grad_(true);
-  return parameters;
-}
-
-RealMlp plain(const std::vector<torch::Tensor>& parameters) {
-  RealMlp network;
-  for (std::size_t i = 0; i < parameters.size(); i += 2) {
-    const torch::Tensor w = parameters[i].detach().contiguous(), b = parameters[i + 1].detach().contiguous();
-    network.push_back({static_cast<int>(w.size(1)),
-                       static_cast<int>(w.size(0)),
-                       {w.data_ptr<float>(), w.data_ptr<float>() + w.numel()},
-                       {b.data_ptr<float>(), b.data_ptr<float>() + b.numel()}});
-  }
-  return network;
 }
 
 }  // namespace
@@ -98,18 +73,16 @@ std::vector<double> reinforce_gradient(const std::vector<BitDistribution>& layer
 
 RealMlp fit_reinforce(const Rows& states, int layers, int rungs, const ActionReward& reward,
                       const ReinforceOptions& options) {
-  std::vector<torch::Tensor> parameters = start(states.columns, options.hidden, layers, options.seed);
-  torch::optim::Adam optimizer(parameters, torch::optim::AdamOptions(options.learning_rate));
-  const torch::Tensor all =
-      torch::from_blob(const_cast<float*>(states.values.data()),
-                       {static_cast<std::int64_t>(states.count()), states.columns}, torch::kFloat32);
+  Random begin(options.seed, "reinforce.start");
+  const TrainableMlp network({states.columns, options.hidden, layers}, begin, /*zero_end=*/true);  // medians in the middle
+  torch::optim::Adam optimizer(network.parameters, torch::optim::AdamOptions(options.learning_rate));
+  const torch::Tensor all = as_tensor(states);
   for (int step = 0; step < options.steps; ++step) {
     Random random(options.seed, "reinforce.step", static_cast<std::uint64_t>(step));
     std::vector<std::int64_t> rows;
     for (int i = 0; i < options.batch; ++i) rows.push_back(static_cast<std::int64_t>(random.below(states.count())));
     const torch::Tensor x = all.index_select(0, torch::tensor(rows, torch::kInt64));
-    const torch::Tensor hidden = torch::relu(torch::addmm(parameters[1], x, parameters[0].t()));
-    const torch::Tensor means = torch::addmm(parameters[3], hidden, parameters[2].t());
+    const torch::Tensor means = network.forward(x);
     const double done = static_cast<double>(step) / options.steps;
     const double spread = options.spread_high * std::pow(options.spread_low / options.spread_high, done);
     torch::Tensor uphill = torch::empty({options.batch, layers});
@@ -120,13 +93,12 @@ RealMlp fit_reinforce(const Rows& states, int layers, int rungs, const ActionRew
       for (int l = 0; l < layers; ++l)
         uphill.data_ptr<float>()[i * layers + l] = static_cast<float>(-gradient[static_cast<std::size_t>(l)] / options.batch);
     }
-    const double rate = options.learning_rate * (0.5 + 0.5 * std::cos(std::numbers::pi * done));
-    static_cast<torch::optim::AdamOptions&>(optimizer.param_groups()[0].options()).lr(rate);
+    set_cosine_rate(optimizer, options.learning_rate, done);
     optimizer.zero_grad();
     means.backward(uphill);
     optimizer.step();
   }
-  return plain(parameters);
+  return network.plain();
 }
 
 std::vector<std::vector<int>> reinforce_actions(const RealMlp& network, const Rows& states, int rungs) {
@@ -135,6 +107,39 @@ std::vector<std::vector<int>> reinforce_actions(const RealMlp& network, const Ro
   for (std::size_t i = 0; i < means.count(); ++i)
     actions.push_back(median_rungs(logistics(means.row(i).data(), means.columns, /*spread=*/1.0), rungs));
   return actions;
+}
+
+RealMlp fit_reinforce(EpisodeProcess& process, const EpisodeReinforceOptions& options) {
+  Random begin(options.seed, "reinforce.start");
+  const TrainableMlp policy({process.state_size(), options.hidden, process.actions()}, begin, /*zero_end=*/true);
+  torch::optim::Adam optimizer(policy.parameters, torch::optim::AdamOptions(options.learning_rate));
+  const std::int64_t before = process.evaluations();
+  for (std::uint64_t update = 0; process.evaluations() - before < options.evaluations; ++update) {
+    Random random(options.seed, "reinforce.update", update);
+    const EpisodeStarts starts = draw_starts(process, options, options.episodes, random);
+    const RealMlp now = policy.plain();
+    const std::vector<Episode> drawn = run_episodes(process, now, starts.pictures, starts.lambdas, &random),
+                               best = run_episodes(process, now, starts.pictures, starts.lambdas, nullptr);
+    std::vector<float> advantages;  // of every turn
+    for (std::size_t e = 0; e < drawn.size(); ++e)
+      advantages.insert(advantages.end(), drawn[e].acts.size(), static_cast<float>(drawn[e].total() - best[e].total()));
+    const torch::Tensor advantage = torch::tensor(advantages);
+    // Scaled, not shifted: the baseline is the other episode, and the entropy weighs the same at every price.
+    const torch::Tensor scaled = advantage / (advantage.square().mean().sqrt() + 1e-8);
+    const double spent =
+        std::min(1.0, static_cast<double>(process.evaluations() - before) / static_cast<double>(options.evaluations));
+    const double entropy = options.early_entropy * std::pow(options.entropy / options.early_entropy, spent);
+    const TurnBatch turns = turn_batch(drawn);
+    const torch::Tensor all = masked_log_probabilities(policy.forward(turns.states), turns.allowed);
+    const torch::Tensor loss =
+        -(scaled * all.gather(1, turns.actions.unsqueeze(1)).squeeze(1)).mean() - entropy * mean_entropy(all);
+    set_cosine_rate(optimizer, options.learning_rate, spent);
+    optimizer.zero_grad();
+    loss.backward();
+    optimizer.step();
+    if (options.on_update) options.on_update(policy.plain(), process.evaluations() - before);
+  }
+  return policy.plain();
 }
 
 }  // namespace bitpilot

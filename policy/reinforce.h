@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "policy/bit_distribution.h"
+#include "policy/episodes.h"
 #include "policy/small_network.h"
 #include "runtime/core/random.h"
 
@@ -44,5 +45,16 @@ RealMlp fit_reinforce(const Rows& states, int layers, int rungs, const ActionRew
 
 /// The network's action for every state: [N][layers] rungs.
 std::vector<std::vector<int>> reinforce_actions(const RealMlp& network, const Rows& states, int rungs);
+
+struct EpisodeReinforceOptions : EpisodeTraining {
+  int episodes = 32;  ///< an update; each also runs the policy's own best actions
+  double early_entropy = 0.3;  ///< weight of the entropy at the start, falls geometrically to `entropy`: without it the
+                               ///< actions freeze on the best constant before the state is read
+};
+
+/// The same learner on a process of several turns: every drawn episode is held against the episode of the policy's own
+/// best actions on the same picture (self-critical), and the difference of their returns weighs the log-probabilities of
+/// all its actions.  Both episodes are executed and counted.  Returns the policy: states -> logits of the actions.
+RealMlp fit_reinforce(EpisodeProcess& process, const EpisodeReinforceOptions& options);
 
 }  // namespace bitpilot

@@ -103,6 +103,12 @@ torch::Tensor cost_of(const LadderTensors& ladder, const torch::Tensor& anchors,
   return per_layer.sum(1);
 }
 
+torch::Tensor nearest_anchors(const LadderTensors& ladder, const torch::Tensor& position) {
+  const torch::Tensor steps = (position.detach().unsqueeze(1) - ladder.path.unsqueeze(0)).abs();
+  const torch::Tensor narrow = (ladder.width.amin(1) < 1).to(torch::kFloat32) * 1e6;
+  return ((steps * ladder.adaptive.view({1, 1, -1, 1})).sum({2, 3}) + narrow).argmin(1);
+}
+
 torch::Tensor rung_information(const LadderTensors& ladder, const torch::Tensor& position,
                                const torch::Tensor& spread) {
   const std::int64_t most = ladder.bits.size(1);

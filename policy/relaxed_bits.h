@@ -33,6 +33,10 @@ torch::Tensor bits_of(const LadderTensors& ladder, const torch::Tensor& position
 /// Relative cost [N] of configurations at fractional positions: bilinear between the table's entries.  anchors i64 [N].
 torch::Tensor cost_of(const LadderTensors& ladder, const torch::Tensor& anchors, const torch::Tensor& position);
 
+/// The anchor i64 [N] at whole width whose bits are nearest to each position [N, L, 2], in ladder steps summed over the
+/// adaptive layers: whose calibration a configuration between anchors borrows in the simulator.  The first on ties.
+torch::Tensor nearest_anchors(const LadderTensors& ladder, const torch::Tensor& position);
+
 /// Mutual information between picture and rung, mean over layers and tensors: H(E p) - E H(p) with p the rung
 /// probabilities of the logistic distribution; nats.  Rewarded with a small weight against collapse.
 torch::Tensor rung_information(const LadderTensors& ladder, const torch::Tensor& position, const torch::Tensor& spread);

@@ -5,41 +5,10 @@
 #include <cmath>
 #include <numeric>
 
+#include "policy/trainable_mlp.h"
 #include "runtime/core/random.h"
 
 namespace bitpilot {
-namespace {
-
-torch::Tensor as_tensor(const Rows& rows) {
-  return torch::from_blob(const_cast<float*>(rows.values.data()),
-                          {static_cast<std::int64_t>(rows.count()), rows.columns}, torch::kFloat32);
-}
-
-/// He-uniform start from our own keyed stream.
-torch::Tensor start_weights(int outputs, int inputs, Random& random, bool zero) {
-  torch::Tensor weights = torch::zeros({outputs, inputs});
-  if (zero) return weights;
-  const double bound = std::sqrt(6.0 / inputs) * 0.7;
-  float* data = weights.data_ptr<float>();
-  for (int i = 0; i < outputs * inputs; ++i) data[i] = static_cast<float>(random.uniform(-bound, bound));
-  return weights;
-}
-
-torch::Tensor forward(const std::vector<torch::Tensor>& parameters, torch::Tensor x, int linear_at) {
-  const std::size_t layers = parameters.size() / 2;
-  for (std::size_t i = 0; i < layers; ++i) {
-    x = torch::addmm(parameters[2 * i + 1], x, parameters[2 * i].t());
-    if (i + 1 < layers && static_cast<int>(i) != linear_at) x = torch::relu(x);
-  }
-  return x;
-}
-
-std::vector<float> values_of(const torch::Tensor& tensor) {
-  const torch::Tensor flat = tensor.detach().contiguous();
-  return {flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel()};
-}
-
-}  // namespace
 
 RealMlp fit_regression(const Rows& inputs, const Rows& targets, const std::vector<float>& column_weight,
                        const FitOptions& options) {
@@ -47,16 +16,11 @@ RealMlp fit_regression(const Rows& inputs, const Rows& targets, const std::vecto
   std::vector<int> widths{inputs.columns};
   widths.insert(widths.end(), options.hidden.begin(), options.hidden.end());
   widths.push_back(targets.columns);
-  std::vector<torch::Tensor> parameters;
-  for (std::size_t i = 0; i + 1 < widths.size(); ++i) {
-    const bool zero = options.start_at_zero && i + 2 == widths.size();
-    parameters.push_back(start_weights(widths[i + 1], widths[i], random, zero).requires_grad_(true));
-    parameters.push_back(torch::zeros({widths[i + 1]}).requires_grad_(true));
-  }
+  const TrainableMlp network(widths, random, options.start_at_zero);
   torch::Tensor scale = torch::ones({targets.columns});
   for (std::size_t i = 0; i < column_weight.size(); ++i) scale[static_cast<std::int64_t>(i)] = column_weight[i];
   const torch::Tensor x = as_tensor(inputs), y = as_tensor(targets);
-  torch::optim::AdamW optimizer(parameters,
+  torch::optim::AdamW optimizer(network.parameters,
                                 torch::optim::AdamWOptions(options.learning_rate).weight_decay(options.weight_decay));
   std::vector<std::int64_t> order(inputs.count());
   const auto batch = static_cast<std::size_t>(options.batch);
@@ -76,29 +40,19 @@ RealMlp fit_regression(const Rows& inputs, const Rows& targets, const std::vecto
       static_cast<torch::optim::AdamWOptions&>(optimizer.param_groups()[0].options()).lr(rate);
       optimizer.zero_grad();
       const torch::Tensor error =
-          forward(parameters, x.index_select(0, rows), options.linear_at) - y.index_select(0, rows);
+          network.forward(x.index_select(0, rows), options.linear_at) - y.index_select(0, rows);
       (error.square() * scale).mean().backward();
       optimizer.step();
       ++step;
     }
   }
-  RealMlp result;
-  for (std::size_t i = 0; i < parameters.size(); i += 2) {
-    result.push_back({static_cast<int>(parameters[i].size(1)), static_cast<int>(parameters[i].size(0)),
-                      values_of(parameters[i]), values_of(parameters[i + 1])});
-  }
-  return result;
+  return network.plain();
 }
 
 Rows evaluate_network(const RealMlp& network, const Rows& inputs, int linear_at) {
   const torch::NoGradGuard no_grad;
-  std::vector<torch::Tensor> parameters;
-  for (const RealLayer& layer : network) {
-    parameters.push_back(
-        torch::from_blob(const_cast<float*>(layer.weights.data()), {layer.outputs, layer.inputs}, torch::kFloat32));
-    parameters.push_back(torch::from_blob(const_cast<float*>(layer.bias.data()), {layer.outputs}, torch::kFloat32));
-  }
-  return {network.back().outputs, values_of(forward(parameters, as_tensor(inputs), linear_at))};
+  const torch::Tensor result = TrainableMlp::frozen(network).forward(as_tensor(inputs), linear_at).contiguous();
+  return {network.back().outputs, {result.data_ptr<float>(), result.data_ptr<float>() + result.numel()}};
 }
 
 }  // namespace bitpilot

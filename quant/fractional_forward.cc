@@ -11,6 +11,12 @@ using torch::Tensor;
 
 namespace {
 
+/// How much of each of a ladder's rungs every picture takes, and which rungs have to be computed at all.
+struct RungMix {
+  Tensor shares;             ///< [N, K]
+  std::vector<bool> needed;  ///< [K]
+};
+
 /// Coefficients of the ladder's rungs for fractional bits [N]: [N, K], two neighbours non-zero, differentiable in `bits`.
 Tensor rung_weights(const Tensor& bits, const std::vector<int>& ladder) {
   const auto rungs = static_cast<std::int64_t>(ladder.size());
@@ -38,6 +44,20 @@ bool needed(const Tensor& weights, const Tensor& bits, const std::vector<int>& l
   return k + 2 == ladder.size() && at(ladder[k + 1]);
 }
 
+/// Of bits [N] between rungs, or of shares [N, R] given outright: their gradients ask for every rung, also those without a share.
+RungMix rung_mix(const Tensor& given, const std::vector<int>& ladder) {
+  RungMix mix;
+  if (given.dim() == 1) {
+    mix.shares = rung_weights(given, ladder);
+    for (std::size_t k = 0; k < ladder.size(); ++k) mix.needed.push_back(needed(mix.shares, given, ladder, k));
+  } else {
+    mix.shares = given.narrow(1, 0, static_cast<std::int64_t>(ladder.size()));
+    for (std::size_t k = 0; k < ladder.size(); ++k)
+      mix.needed.push_back(given.requires_grad() || (given.select(1, static_cast<std::int64_t>(k)) > 0).any().item<bool>());
+  }
+  return mix;
+}
+
 Tensor per_picture(const Tensor& weights, std::size_t k) { return weights.select(1, static_cast<std::int64_t>(k)).view({-1, 1, 1, 1}); }
 
 }  // namespace
@@ -55,17 +75,16 @@ Tensor QuantizedNetwork::forward_fractional(int path_index, const Tensor& stem_v
     const Node& node = network_.layer(layer);
     const FusedStep& source = steps_[step.source];
     const std::vector<int>& ladder = space_.layers[layer].bits;
-    const Tensor weight_bits = bits.select(1, layer).select(1, 0), activation_bits = bits.select(1, layer).select(1, 1);
-    const Tensor weight_rungs = rung_weights(weight_bits, ladder), activation_rungs = rung_weights(activation_bits, ladder);
+    const RungMix weights = rung_mix(bits.select(1, layer).select(1, 0), ladder), activations = rung_mix(bits.select(1, layer).select(1, 1), ladder);
 
     const ValueQuantizer& quantizer = path.quantizers[path.quantizer_of[layer]];
     Tensor src;
     for (std::size_t k = 0; k < ladder.size(); ++k) {
-      if (!needed(activation_rungs, activation_bits, ladder, k)) continue;
+      if (!activations.needed[k]) continue;
       // Borrowed steps cover the same range at every bit-width.
       const double ratio = static_cast<double>(integer::unsigned_highest(quantizer.bits)) / integer::unsigned_highest(ladder[k]);
       const Tensor rounded = quantize_activations(produced[step.source].value, {quantizer.log_step.detach() + std::log(ratio), ladder[k], !source.relu});
-      const Tensor part = rounded * per_picture(activation_rungs, k);
+      const Tensor part = rounded * per_picture(activations.shares, k);
       src = src.defined() ? src + part : part;
     }
     if (source.pool_node >= 0 && network_.nodes[source.pool_node].op == Op::kGlobalAvgPool) src = src.mean({2, 3}, /*keepdim=*/true);
@@ -74,12 +93,12 @@ Tensor QuantizedNetwork::forward_fractional(int path_index, const Tensor& stem_v
     Tensor z;
     const int groups = network_.depthwise(layer) ? static_cast<int>(src.size(1)) : node.groups;
     for (std::size_t k = 0; k < ladder.size(); ++k) {
-      if (!needed(weight_rungs, weight_bits, ladder, k)) continue;
+      if (!weights.needed[k]) continue;
       rung[layer].weight = ladder[k];
       const Tensor weight = layer_weight(layer, rung, /*quantizers=*/nullptr).detach();
       Tensor part = node.op == Op::kLinear ? torch::linear(src.flatten(1), weight).unsqueeze(-1).unsqueeze(-1)
                                            : torch::conv2d(src, weight, {}, node.stride, node.padding, 1, groups);
-      part = part * per_picture(weight_rungs, k);
+      part = part * per_picture(weights.shares, k);
       z = z.defined() ? z + part : part;
     }
     const PathLayer& norm = path.layers[layer];

@@ -53,7 +53,9 @@ class QuantizedNetwork {
 
   /// Class scores at fractional bits, one set a picture, with everything of the network frozen: bits f32 [N, L, 2] (weight, activation) of
   /// every weight layer, each between two rungs of that layer's candidates: Q_b = (1 - f) Q_lo + f Q_hi with lo at most the last rung but
-  /// one, so that the gradient does not vanish on a rung.  `path` gives widths, normalisation and steps.  Differentiable in `bits` only.
+  /// one, so that the gradient does not vanish on a rung.  Or shares f32 [N, L, 2, R] of every layer's candidates in order (R: the most of
+  /// any layer; each row sums to 1): then every candidate gets its own gradient, which costs a convolution each.  `path` gives widths,
+  /// normalisation and steps.  Differentiable in `bits` only.
   /// Source: Yang & Jin, FracBits, arXiv:2007.02017.
   torch::Tensor forward_fractional(int path, const torch::Tensor& stem_value, const torch::Tensor& bits);
 

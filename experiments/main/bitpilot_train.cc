@@ -9,6 +9,7 @@
 #include "experiments/commands/compare.h"
 #include "experiments/commands/export.h"
 #include "experiments/commands/picture.h"
+#include "experiments/commands/rivals.h"
 #include "experiments/commands/search.h"
 #include "experiments/commands/train.h"
 #include "runtime/commands/program.h"
@@ -22,7 +23,7 @@ struct TrainCommand {
 };
 constexpr TrainCommand kCommands[] = {{"train", bitpilot::run_train}, {"search", bitpilot::run_search},
                                       {"export", bitpilot::run_export}, {"compare", bitpilot::run_compare},
-                                      {"picture", bitpilot::run_picture}};
+                                      {"picture", bitpilot::run_picture}, {"rivals", bitpilot::run_rivals}};
 
 // Measured: each path runs on its own thread, so the library's own threads only get in the way, and the allocator should keep what it
 // has between steps instead of giving it back.

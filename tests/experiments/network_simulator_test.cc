@@ -76,3 +76,35 @@ TEST_CASE("experiments/network_simulator: on a rung the gradient looks up the la
   for (int tensor = 0; tensor < 2; ++tensor) CHECK(at.grad().select(1, 1).select(1, tensor).abs().min().item<double>() > 0);
   for (const auto& [name, parameter] : setting.supernet.parameters()) CHECK_FALSE(parameter.grad().defined());
 }
+
+TEST_CASE("experiments/network_simulator: shares of all candidates mix them, and each candidate has its own gradient") {
+  Setting setting;
+  NetworkSimulator simulator(&setting.supernet);
+  const auto loss = [&](const Tensor& bits) { return simulator.loss(setting.pictures, setting.labels, setting.anchors, bits); };
+  constexpr int kCandidates = 4;  // 2, 3, 4, 8 bits
+  // Everything on candidate `rung` of the adaptive layer; the fixed layers have one candidate.
+  const auto all_on = [&](int rung) {
+    Tensor shares = torch::zeros({kPictures, kLayers, 2, kCandidates});
+    for (const int fixed : {0, 2}) shares.select(1, fixed).select(2, 0).fill_(1);
+    shares.select(1, 1).select(2, rung).fill_(1);
+    return shares;
+  };
+  const std::vector<double> bits{2, 3, 4, 8};
+  for (int rung = 0; rung < kCandidates; ++rung)
+    CHECK(torch::allclose(loss(all_on(rung)), loss(setting.bits(bits[rung], bits[rung]))));
+  // A step towards any other candidate, however far: the gradient of that share minus that of the present one.
+  Tensor at = all_on(1).requires_grad_(true);
+  loss(at).sum().backward();
+  constexpr double kStep = 0.02, kKinks = 0.2;  // as above: ReLUs that switch inside the step, rounding at 8 bits behind it
+  for (const int other : {0, 2, 3}) {
+    Tensor moved = all_on(1);
+    moved.select(1, 1).select(1, 0).select(1, other).add_(kStep);
+    moved.select(1, 1).select(1, 0).select(1, 1).sub_(kStep);
+    const Tensor difference = (loss(moved) - loss(all_on(1))) / kStep;
+    const Tensor gradient = at.grad().select(1, 1).select(1, 0);
+    const Tensor slope = gradient.select(1, other) - gradient.select(1, 1);
+    INFO("towards ", bits[other], " bits");
+    REQUIRE(difference.abs().mean().item<double>() > 1e-3);
+    CHECK((slope - difference).abs().mean().item<double>() < kKinks * difference.abs().mean().item<double>());
+  }
+}

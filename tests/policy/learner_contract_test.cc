@@ -8,8 +8,11 @@
 
 #include "env/reward.h"
 #include "env/reward_model.h"
+#include "policy/bucket_table.h"
 #include "policy/hybrid_learner.h"
+#include "policy/ppo.h"
 #include "policy/reinforce.h"
+#include "policy/two_looks.h"
 #include "tests/policy/synthetic_outcomes.h"
 
 using namespace bitpilot;
@@ -113,6 +116,31 @@ std::vector<PolicyChoice> model_free(const Bandit& b) {
   return choices;
 }
 
+/// A model-free learner of the two-look process: trained on episodes of the training pictures, then its best actions.
+template <class Options>
+std::vector<PolicyChoice> two_look_episodes(const Bandit& b, RealMlp (*fit)(EpisodeProcess&, const Options&)) {
+  const Standardiser standardiser = Standardiser::of(b.train, b.model);
+  TwoLooks process(b.train, b.model, b.costs, standardiser), asked(b.test, b.model, b.costs, standardiser);
+  Options options;
+  options.evaluations = 60000;
+  options.lambda_low = options.lambda_high = kLambda;
+  return greedy_choices(asked, fit(process, options), kLambda);
+}
+std::vector<PolicyChoice> reinforce_episodes(const Bandit& b) { return two_look_episodes<EpisodeReinforceOptions>(b, fit_reinforce); }
+std::vector<PolicyChoice> ppo_episodes(const Bandit& b) { return two_look_episodes<PpoOptions>(b, fit_ppo); }
+
+/// A rule for each bucket of the statistic that shows the quality.
+std::vector<PolicyChoice> buckets(const Bandit& b) {
+  const auto quality = [](const OutcomeTable& table) {
+    std::vector<float> values;
+    for (std::size_t i = 0; i < table.size(); ++i) values.push_back(table.statistics[i * kStatisticsCount + 3]);
+    return values;
+  };
+  const std::vector<float> temperatures(b.model.anchors.size(), 1.0F);
+  const BucketTable rules = fit_bucket_table(b.train, temperatures, b.costs, quality(b.train), 3, kLambda);
+  return bucket_choices(rules, b.test, temperatures, quality(b.test));
+}
+
 /// Bits and widths of an anchor as the reward model reads them, for `count` pictures.
 torch::Tensor bits_of(const BitConfig& config, std::int64_t count) {
   torch::Tensor bits = torch::empty({std::ssize(config), 2});
@@ -171,7 +199,10 @@ struct Learner {
 constexpr Learner kLearners[] = {
     {"two looks from full information (fit_policy)", two_looks},
     {"planning with the learned reward model (RewardModel)", reward_model},
+    {"a rule for each bucket of quality (fit_bucket_table)", buckets},
     {"model-free policy gradient (fit_reinforce)", model_free},
+    {"the same on the two-look process", reinforce_episodes},
+    {"proximal policy optimisation on the two-look process (fit_ppo)", ppo_episodes},
 };
 
 }  // namespace
