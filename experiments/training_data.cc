@@ -3,13 +3,31 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include "runtime/core/random.h"
 
 namespace bitpilot {
 
+namespace {
+
+/// Whether the classes stand one behind the other, as in a folder with one folder per class.
+bool class_by_class(const ImageSet& set) {
+  for (std::size_t i = 1; i < set.size(); ++i)
+    if (set.label(i) < set.label(i - 1)) return false;
+  return set.size() > 0 && set.label(0) < set.label(set.size() - 1);
+}
+
+}  // namespace
+
 std::shared_ptr<const ImageSet> first_images(std::shared_ptr<const ImageSet> set, std::size_t count) {
-  if (count == 0 || count >= set->size()) return set;
-  std::vector<std::size_t> indices(count);
+  const bool mix = class_by_class(*set);
+  if (!mix && (count == 0 || count >= set->size())) return set;
+  std::vector<std::size_t> indices(set->size());
   std::iota(indices.begin(), indices.end(), std::size_t{0});
+  if (mix) {
+    Random random(0, "classes mixed");
+    for (std::size_t i = indices.size() - 1; i > 0; --i) std::swap(indices[i], indices[random.below(i + 1)]);
+  }
+  if (count > 0 && count < indices.size()) indices.resize(count);
   const std::string name = set->name();
   return std::make_shared<SubsetImageSet>(std::move(set), std::move(indices), name);
 }

@@ -11,7 +11,8 @@
 
 namespace bitpilot {
 
-/// The first `count` pictures of a set (all if 0 or more than there are).
+/// The first `count` pictures of a set (all if 0 or more than there are).  Of a set whose classes stand one behind the other, in a fixed
+/// mixed order: the first pictures, and the first batch of a calibration, must know every class.
 std::shared_ptr<const ImageSet> first_images(std::shared_ptr<const ImageSet> set, std::size_t count);
 
 /// Samples as tensors: src float [N, C, H, W] in [0, 1] (channels last), labels int64 [N].
