@@ -82,6 +82,11 @@ done
 "$train" search --run "$work/whole" --method ilp --cost "latency:$work/profile.json" --budget 1000ms --images 32 --quiet --sensitivity "$work/s.json" \
   --json "$work/ilp.json" >"$work/log" 2>&1 || { cat "$work/log"; fail "search --method ilp in milliseconds"; }
 grep -q '"cost_unit": "ms"' "$work/ilp.json" && [ -s "$work/s.json" ] && grep -q '</svg>' "$work/s.svg" || fail "what search wrote"
+for method in greedy ilp; do  # what search writes, eval reads
+  "$train" search --run "$work/whole" --method $method --budget 0.9 --images 32 --quiet --json "$work/found.json" >"$work/log" 2>&1 &&
+    "$bitpilot" eval --model "$work/whole/model.safetensors" --data fashion-mnist --limit 20 --bits "$work/found.json" --quiet >>"$work/log" 2>&1 ||
+    { cat "$work/log"; fail "eval --bits of what search --method $method found"; }
+done
 "$train" search --run "$work/whole" --budget 1ms --images 32 --quiet >"$work/log" 2>&1
 [ $? -eq 2 ] && grep -q 'latency:FILE' "$work/log" || fail "search in milliseconds without times must exit 2"
 "$train" export --run "$work/whole" --format onnx --bits u4 --out "$work/u4.onnx" >"$work/log" 2>&1 && [ -s "$work/u4.onnx" ] || fail "export --format onnx"
