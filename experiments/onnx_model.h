@@ -8,7 +8,7 @@ namespace bitpilot {
 
 /// One configuration of a model as an ONNX graph (opset 13) in quantise-dequantise form: int8 weights with a scale per filter, unsigned 8-bit
 /// activations, int32 biases.  Codes narrower than 8 bits are clipped between QuantizeLinear and DequantizeLinear (QCDQ).
-///   image   u8 [1, channels, height, width], preprocessed codes (runtime/…/preprocess)
+///   image   u8 [1, channels, height, width], preprocessed codes (data/preprocess.h)
 ///   scores  f32 [1, classes], before temperature
 /// The integers are the engine's but for one thing: a reader of the stem quantises its real value, not its 8-bit code, so a code may differ
 /// by one.  Whole configurations with symmetric weights only: throws Error(kUsage) otherwise.

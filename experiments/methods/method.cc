@@ -24,17 +24,13 @@ constexpr Entry kMethods[] = {
 nlohmann::json Method::end_epoch(const MethodStage&, std::int64_t) { return nullptr; }
 nlohmann::json Method::finish(FinishedTraining*) { return nullptr; }
 
-std::vector<std::string> method_names() {
-  std::vector<std::string> names;
-  for (const Entry& entry : kMethods) names.emplace_back(entry.name);
-  return names;
-}
-
 std::unique_ptr<Method> make_method(const Recipe& recipe) {
   const std::string name = recipe.method.is_null() ? "dqmq" : recipe.method.at("name");
   for (const Entry& entry : kMethods)
     if (name == entry.name) return entry.make(recipe);
-  const std::string nearest = nearest_name(name, method_names());
+  std::vector<std::string> names;
+  for (const Entry& entry : kMethods) names.emplace_back(entry.name);
+  const std::string nearest = nearest_name(name, names);
   throw Error(ExitCode::kData, "there is no method \"" + name + "\"", "recipe, method.name",
               nearest.empty() ? "take dqmq" : "did you mean \"" + nearest + "\"?");
 }

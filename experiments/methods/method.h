@@ -3,7 +3,6 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
-#include <vector>
 
 #include "experiments/finish_run.h"
 #include "experiments/recipe.h"
@@ -46,7 +45,5 @@ std::unique_ptr<Method> make_qgt(const Recipe& recipe);
 
 /// The method that a recipe names: {"method": {"name": …, its own settings}}.  Throws Error(kData) on an unknown name or setting.
 std::unique_ptr<Method> make_method(const Recipe& recipe);
-/// All names, for messages.
-std::vector<std::string> method_names();
 
 }  // namespace bitpilot
