@@ -1,6 +1,5 @@
 #include "experiments/finish_run.h"
 
-#include <cmath>
 #include <iostream>
 
 #include "env/outcomes.h"
@@ -8,6 +7,7 @@
 #include "experiments/training_data.h"
 #include "policy/policy_report.h"
 #include "quant/training_loop.h"
+#include "runtime/commands/eval_tally.h"
 #include "runtime/core/cost.h"
 #include "runtime/core/files.h"
 #include "runtime/format/model_file.h"
@@ -18,12 +18,10 @@ using nlohmann::json;
 
 namespace {
 
-// Share, its 95 % interval (Wilson, 1927) and what it was measured on.
+// Share, its 95 % interval and what it was measured on.
 json accuracy_json(std::size_t correct, std::size_t images) {
-  const double n = static_cast<double>(images), p = static_cast<double>(correct) / n, z = 1.96;
-  const double centre = (p + z * z / (2 * n)) / (1 + z * z / n);
-  const double half = z * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n);
-  return {{"accuracy", p}, {"accuracy_ci95", {centre - half, centre + half}}, {"images", images}};
+  const auto [low, high] = wilson_interval(correct, images);
+  return {{"accuracy", static_cast<double>(correct) / static_cast<double>(images)}, {"accuracy_ci95", {low, high}}, {"images", images}};
 }
 
 std::size_t float_correct(QuantizedNetwork* network, const std::vector<Sample>& samples, const Shape& input) {
