@@ -178,6 +178,10 @@ int value_at_rank(const Histogram& counts, std::int64_t rank) {
   return 255;
 }
 
+PixelRange percentiles(const Histogram& counts, std::int64_t pixels) {
+  return {value_at_rank(counts, (2 * (pixels - 1) + 50) / 100), value_at_rank(counts, (98 * (pixels - 1) + 50) / 100)};
+}
+
 void add_histogram_values(const Histogram& counts, std::int64_t pixels, const PixelRange& range,
                           std::array<float, kStatisticsCount>& values) {
   std::int64_t sum = 0, squares = 0, bin_squares = 0;
@@ -244,13 +248,16 @@ ImageStatistics image_statistics(const ImageView& p, PixelRange* range) {
   add_half(halve(p, sums), p.height / 2, p.width / 2, sums);
   const Histogram counts = histogram(p);
   const std::int64_t pixels = static_cast<std::int64_t>(p.height) * p.width;
-  const PixelRange percentiles{value_at_rank(counts, (2 * (pixels - 1) + 50) / 100),
-                               value_at_rank(counts, (98 * (pixels - 1) + 50) / 100)};
-  if (range != nullptr) *range = percentiles;
+  const PixelRange taken = percentiles(counts, pixels);
+  if (range != nullptr) *range = taken;
   ImageStatistics statistics;
-  add_histogram_values(counts, pixels, percentiles, statistics.values);
+  add_histogram_values(counts, pixels, taken, statistics.values);
   add_sum_values(sums, p.height, p.width, statistics.values);
   return statistics;
+}
+
+PixelRange pixel_range(const ImageView& luma) {
+  return percentiles(histogram(luma), static_cast<std::int64_t>(luma.height) * luma.width);
 }
 
 double statistics_bops(int height, int width) {

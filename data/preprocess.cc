@@ -50,7 +50,7 @@ std::array<std::uint8_t, 256> stretch_table(const PixelRange& range) {
 
 }  // namespace
 
-Prepared preprocess(const ImageView& src, const Shape& input, bool stretch) {
+Prepared preprocess(const ImageView& src, const Shape& input, bool stretch, bool statistics) {
   check(src, input);
   Image channel_storage, size_storage;
   // A gray source of a colour net is resized as one channel: its three channels are equal anyway.
@@ -67,7 +67,9 @@ Prepared preprocess(const ImageView& src, const Shape& input, bool stretch) {
   const ImageView gray = to_channels(view, 1, gray_storage);
   Prepared prepared;
   PixelRange range;
-  prepared.statistics = image_statistics(gray, &range);
+  if (statistics) prepared.statistics = image_statistics(gray, &range);
+  else prepared.statistics = ImageStatistics::none();
+  if (!statistics && stretch) range = pixel_range(gray);
 
   const std::size_t line = static_cast<std::size_t>(view.width) * static_cast<std::size_t>(view.channels);
   prepared.codes.resize(static_cast<std::size_t>(input.height) * static_cast<std::size_t>(input.width) *

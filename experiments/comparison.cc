@@ -32,7 +32,8 @@ class Comparison {
  public:
   Comparison(const ComparedModel& model, const std::vector<Rival>& rivals, const ComparisonRequest& request)
       : model_(model), rivals_(rivals), request_(request), bops_(bops_table(model.data->network, model.data->space)),
-        costs_(anchor_costs(*model.data, bops_)) {
+        costs_(anchor_costs(*model.data, bops_)),
+        cascade_costs_(with_confidence(costs_, static_cast<std::size_t>(model.data->network.classes()), bops_.reference())) {
     for (const Anchor& anchor : model.data->anchors) temperatures_.push_back(anchor.temperature);
     for (const OutcomeTable* table : model.tables) {
       right_.emplace_back();
@@ -61,26 +62,10 @@ class Comparison {
   }
 
   json policy() const {
-    if (request_.bops.empty() || !PolicyHead::has_policy(*model_.data)) return json::array();
-    const double policy_cost = policy_relative_cost(*model_.data);
-    const PolicySweep validation(*model_.data, *model_.validation, policy_cost);
-    std::vector<PolicySweep> sweeps;
-    for (const OutcomeTable* table : model_.tables) sweeps.emplace_back(*model_.data, *table, policy_cost);
     json rows = json::array();
-    for (const double wanted : request_.bops) {
-      const double lambda = lambda_at_cost(validation, wanted / bops_.reference());
-      json row{{"wanted_bops", wanted}, {"lambda", lambda}, {"validation_bops", validation.at(lambda).relative * bops_.reference()}};
-      for (std::size_t s = 0; s < model_.sets.size(); ++s) {
-        const PolicySweep& sweep = sweeps[s];
-        const std::vector<PolicyChoice> choices = sweep.choose(lambda);
-        Correct ours(choices.size());
-        for (std::size_t i = 0; i < choices.size(); ++i) ours[i] = sweep.correct(i, choices[i].last());
-        const double spent = sweep.judge(choices, lambda).relative * bops_.reference();
-        row[model_.sets[s]] = {{"bops", spent}, {"accuracy", share_right(ours)}, {"own_hull", against(s, ours, spent, statics(s, true, nullptr))},
-                               {"hull", against(s, ours, spent, statics(s, true, &rivals_))},
-                               {"rivals", against(s, ours, spent, statics(s, false, &rivals_))}};
-      }
-      rows.push_back(std::move(row));
+    if (request_.bops.empty() || !PolicyHead::has_policy(*model_.data)) return rows;
+    for (const bool guard : {true, false}) {
+      if (guard || guard_relative_cost(*model_.data) > 0) add_policy(guard, rows);
     }
     return rows;
   }
@@ -89,9 +74,9 @@ class Comparison {
     json rows = json::array();
     for (const ComparisonRequest::Pair& pair : request_.pairs) {
       const int first = anchor_named(pair.first), second = anchor_named(pair.second);
-      const CascadeCurve validation(*model_.validation, temperatures_, costs_, first, second);
+      const CascadeCurve validation(*model_.validation, temperatures_, cascade_costs_, first, second);
       std::vector<CascadeCurve> curves;
-      for (const OutcomeTable* table : model_.tables) curves.emplace_back(*table, temperatures_, costs_, first, second);
+      for (const OutcomeTable* table : model_.tables) curves.emplace_back(*table, temperatures_, cascade_costs_, first, second);
       std::vector<Rival> alike;
       for (const Rival& rival : rivals_)
         if (same_bits(rival.config, model_.data->anchors[static_cast<std::size_t>(second)].config)) alike.push_back(rival);
@@ -106,6 +91,34 @@ class Comparison {
   }
 
  private:
+  PolicySweep sweep_of(const OutcomeTable& table, bool guard) const {
+    const double saved = guard ? 0.0 : guard_relative_cost(*model_.data);
+    PolicySweep sweep(*model_.data, table, policy_relative_cost(*model_.data) - saved);
+    sweep.set_guard(guard);
+    return sweep;
+  }
+
+  void add_policy(bool guard, json& rows) const {
+    const PolicySweep validation = sweep_of(*model_.validation, guard);
+    std::vector<PolicySweep> sweeps;
+    for (const OutcomeTable* table : model_.tables) sweeps.push_back(sweep_of(*table, guard));
+    for (const double wanted : request_.bops) {
+      const double lambda = lambda_at_cost(validation, wanted / bops_.reference());
+      json row{{"wanted_bops", wanted}, {"lambda", lambda}, {"guard", guard}, {"validation_bops", validation.at(lambda).relative * bops_.reference()}};
+      for (std::size_t s = 0; s < model_.sets.size(); ++s) {
+        const PolicySweep& sweep = sweeps[s];
+        const std::vector<PolicyChoice> choices = sweep.choose(lambda);
+        Correct ours(choices.size());
+        for (std::size_t i = 0; i < choices.size(); ++i) ours[i] = sweep.correct(i, choices[i].last());
+        const double spent = sweep.judge(choices, lambda).relative * bops_.reference();
+        row[model_.sets[s]] = {{"bops", spent}, {"accuracy", share_right(ours)}, {"own_hull", against(s, ours, spent, statics(s, true, nullptr))},
+                               {"hull", against(s, ours, spent, statics(s, true, &rivals_))},
+                               {"rivals", against(s, ours, spent, statics(s, false, &rivals_))}};
+      }
+      rows.push_back(std::move(row));
+    }
+  }
+
   json cascade(std::size_t s, const CascadeCurve& curve, double threshold, const std::vector<Rival>& alike) const {
     const Cascade at = curve.at_threshold(threshold);
     const Correct ours = curve.correct_at(at.relative);
@@ -114,7 +127,7 @@ class Comparison {
     Statics two;
     for (const std::size_t k : {k1, k2}) two.add(model_.data->anchors[k].name, costs_.first[k] * bops_.reference(), right_[s][k]);
     const Correct& last = right_[s][k2];
-    json entry{{"bops", spent}, {"of_second", spent / two.bops[1]}, {"threshold", threshold}, {"second_looks", (at.relative - costs_.first[k1]) / costs_.second[k2]},
+    json entry{{"bops", spent}, {"of_second", spent / two.bops[1]}, {"threshold", threshold}, {"second_looks", (at.relative - cascade_costs_.first[k1]) / costs_.second[k2]},
                {"accuracy", share_right(ours)}, {"minus_second", interval(s, ours, {last.begin(), last.end()})},
                {"own_mix", against(s, ours, spent, two)}};
     if (!alike.empty()) entry["rivals"] = against(s, ours, spent, statics(s, false, &alike));
@@ -160,7 +173,7 @@ class Comparison {
   const std::vector<Rival>& rivals_;
   const ComparisonRequest& request_;
   CostTable bops_;
-  AnchorCosts costs_;
+  AnchorCosts costs_, cascade_costs_;
   std::vector<float> temperatures_;
   std::vector<std::vector<Correct>> right_;  // [set][anchor]
 };

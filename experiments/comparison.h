@@ -29,7 +29,8 @@ struct ComparedModel {
 ///   shared    every anchor minus the rival of the same configuration, on every set; under the anchor's name, from the second such rival
 ///             on with the rival's behind it
 ///   policy    the policy at each of `bops` (lambda chosen on validation), minus the hull of the model's anchors and minus the hull of those
-///             and the rivals, both read at the cost that the policy really had on that set
+///             and the rivals, both read at the cost that the policy really had on that set;
+///             once more without the guard ("guard" false) where that saves anything
 ///   cascades  first look > second look for each named pair at each wanted cost (threshold chosen on validation): minus the second look
 ///             alone, minus the mix of the two, and minus the hull of the rivals that run at the pair's own bits
 struct ComparisonRequest {

@@ -13,8 +13,9 @@ struct TimedRule {
   std::shared_ptr<const Model> model;
   int anchor = -1;                    ///< first look; -1: the model's policy at `lambda`
   double lambda = 0;
+  bool guard = true;                  ///< of the policy
   int second = -1;                    ///< second look, -1 = none
-  std::vector<std::uint8_t> go;       ///< [pictures] whether the second look is taken
+  std::vector<std::uint8_t> go = {};  ///< [pictures] whether the second look is taken
 };
 
 /// Mean milliseconds a prepared picture of each rule, one thread: `repeats` passes over the first `pictures` samples, all rules in turn on

@@ -6,6 +6,7 @@
 #include "env/reward.h"
 #include "experiments/look_times.h"
 #include "policy/prices.h"
+#include "policy/threshold_cascade.h"
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
 
@@ -43,13 +44,17 @@ double mean_pass_seconds(const RivalGround& ground) {
   std::vector<Sample> samples;
   for (std::size_t i = 0; i < std::min(kTimedPictures, ground.judge.table.size()); ++i) samples.push_back(ground.judge.at(i));
   std::vector<TimedRule> rules;
-  for (std::size_t k = 0; k < ground.data().anchors.size(); ++k) rules.push_back({ground.model, static_cast<int>(k), 0, -1, {}});
+  for (std::size_t k = 0; k < ground.data().anchors.size(); ++k) rules.push_back({.model = ground.model, .anchor = static_cast<int>(k)});
   double sum = 0;
   for (const double ms : look_times(rules, samples, samples.size(), /*repeats=*/3)) sum += ms / 1000;
   return sum / static_cast<double>(rules.size());
 }
 
 }  // namespace
+
+AnchorCosts RivalGround::cascade_costs() const {
+  return with_confidence(costs, static_cast<std::size_t>(data().network.classes()), bops.reference());
+}
 
 double RivalGround::reward(const PictureOutcomes& outcomes) const {
   double sum = 0;

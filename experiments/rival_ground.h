@@ -42,6 +42,7 @@ struct RivalGround {
   KnownPictures policy, check, judge;
 
   const ModelData& data() const { return model->data(); }
+  AnchorCosts cascade_costs() const;  ///< with the confidence that a threshold reads
   double reward(const PictureOutcomes& outcomes) const;  ///< mean over the pictures
 };
 

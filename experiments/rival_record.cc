@@ -35,7 +35,7 @@ json judged(const RivalGround& ground, const KnownPictures& pictures, const Lear
   const PictureOutcomes outcomes = rival.decide(pictures);
   const double relative = mean(outcomes.relative);
   const auto [low, high] = wilson_interval(hits(outcomes.correct), outcomes.correct.size());
-  const std::vector<CascadeCurve> cascades = all_cascades(pictures.table, ground.temperatures, ground.costs);
+  const std::vector<CascadeCurve> cascades = all_cascades(pictures.table, ground.temperatures, ground.cascade_costs());
   const Pairing pairing{&pictures.table.index, seed};
   return {{"images", outcomes.correct.size()},
           {"accuracy", share_right(outcomes.correct)},
@@ -53,7 +53,7 @@ json judged(const RivalGround& ground, const KnownPictures& pictures, const Lear
 
 json rival_record(const RivalGround& ground, const RivalRequest& request, const LearnedRival& rival) {
   const double relative = mean(rival.decide(ground.judge).relative);
-  const std::vector<CascadeCurve> cascades = all_cascades(ground.judge.table, ground.temperatures, ground.costs);
+  const std::vector<CascadeCurve> cascades = all_cascades(ground.judge.table, ground.temperatures, ground.cascade_costs());
   json record{{"schema", "bitpilot.rival/1"},
               {"name", ground.recipe.name},
               {"method", request.method},

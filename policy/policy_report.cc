@@ -24,6 +24,16 @@ std::vector<float> temperatures_of(const ModelData& model) {
   return values;
 }
 
+AnchorCosts costs_of(const PolicyParameters& p) {
+  return {{p.first_cost.begin(), p.first_cost.end()}, {p.second_cost.begin(), p.second_cost.end()}};
+}
+
+/// In milliseconds nobody measured it apart: the cascade then has it for nothing.
+AnchorCosts with_confidence(AnchorCosts costs, const ModelData& model, const PolicyParameters& p) {
+  if (p.cost_unit != "bops") return costs;
+  return with_confidence(std::move(costs), static_cast<std::size_t>(model.network.classes()), bops_table(model.network, model.space).reference());
+}
+
 /// One set with everything that its rows are compared with.
 class Judge {
  public:
@@ -35,9 +45,8 @@ class Judge {
         policy_cost_(policy_relative_cost(model)),
         sweep_(model, *set.table, policy_cost_),
         validation_cascades_(validation_cascades) {
-    const PolicyParameters& p = sweep_.parameters();
-    const AnchorCosts costs{{p.first_cost.begin(), p.first_cost.end()}, {p.second_cost.begin(), p.second_cost.end()}};
-    cascades_ = all_cascades(*set.table, temperatures_of(model), costs);
+    const AnchorCosts costs = costs_of(sweep_.parameters());
+    cascades_ = all_cascades(*set.table, temperatures_of(model), with_confidence(costs, model, sweep_.parameters()));
     statics_ = anchors_as_statics(model, *set.table, costs.first);
     own_ = statics_.size();
     statics_.insert(statics_.end(), set.rivals.begin(), set.rivals.end());
@@ -57,9 +66,15 @@ class Judge {
     const Pairing pairing{&set_.table->index, options_.seed, options_.resamples};
     entry["hull"] = against_hull(correct, point.relative, own(), pairing);
     if (statics_.size() > own_) entry["hull_with_rivals"] = against_hull(correct, point.relative, statics_, pairing);
-    if (!cascades_.empty())
-      entry["cascade"] = against_cascade(correct, point.relative, cascades_[best_cascade(validation_cascades_, validation_cost)],
-                                         model_, pairing);
+    if (!cascades_.empty()) {
+      const auto cascade = [&](double saved) {
+        return against_cascade(correct, point.relative - saved, cascades_[best_cascade(validation_cascades_, validation_cost - saved)],
+                               model_, pairing);
+      };
+      entry["cascade"] = cascade(0);
+      // The same choices without the range check and the quality estimate, which a cascade does not have either.
+      if (const double saved = guard_relative_cost(model_); saved > 0) entry["cascade_without_guard"] = cascade(saved);
+    }
     add_single(entry, correct, point.relative);
     return entry;
   }
@@ -228,9 +243,8 @@ json policy_report(const ModelData& model, const OutcomeTable& validation, const
   const double policy_cost = policy_relative_cost(model);
   const PolicySweep on_validation(model, validation, policy_cost);
   const PolicyParameters parameters = unpack_policy(model);
-  const AnchorCosts costs{{parameters.first_cost.begin(), parameters.first_cost.end()},
-                          {parameters.second_cost.begin(), parameters.second_cost.end()}};
-  const auto validation_cascades = all_cascades(validation, temperatures_of(model), costs);
+  const auto validation_cascades =
+      all_cascades(validation, temperatures_of(model), with_confidence(costs_of(parameters), model, parameters));
   // The sweep: lambdas whose validation costs are evenly spread in logarithm between both ends.
   const double most = on_validation.at(1e-3).relative, least = on_validation.at(64).relative;
   std::vector<double> lambdas;

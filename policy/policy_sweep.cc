@@ -44,7 +44,7 @@ std::vector<PolicyChoice> PolicySweep::choose(double lambda) const {
   std::vector<PolicyChoice> choices(size());
   std::vector<float> residual(anchors_, 0.0F);
   for (std::size_t i = 0; i < size(); ++i) {
-    if (observations_[i].out_of_range) {
+    if (guard_ && observations_[i].out_of_range) {
       choices[i] = {safe_anchor_, -1, true};
       continue;
     }

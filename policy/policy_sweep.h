@@ -42,6 +42,8 @@ class PolicySweep {
   /// The policy's numbers; weights, masks and tables may be changed between runs (networks and temperatures may not).
   PolicyParameters& parameters() { return parameters_; }
   std::vector<PolicyChoice> choose(double lambda) const;
+  /// DecisionRule::guard; the policy's cost is the caller's to lower.
+  void set_guard(bool guard) { guard_ = guard; }
   SweepPoint judge(const std::vector<PolicyChoice>& choices, double lambda = 0) const;
   SweepPoint at(double lambda) const { return judge(choose(lambda), lambda); }
 
@@ -75,6 +77,7 @@ class PolicySweep {
   std::size_t anchors_;
   int safe_anchor_;
   double policy_cost_;
+  bool guard_ = true;
   std::vector<Observation> observations_;
   std::vector<float> signal_, confidence_;  ///< [N][K]
   std::vector<float> residual_;             ///< [N][K][K]

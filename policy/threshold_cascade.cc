@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "runtime/fixed_math.h"
+#include "runtime/policy_head.h"
 
 namespace bitpilot {
 
@@ -57,6 +58,11 @@ std::vector<std::uint8_t> CascadeCurve::correct_at(double relative) const {
   std::vector<std::uint8_t> correct = right_first_;
   for (std::size_t i = 0; i < count_at(relative); ++i) correct[order_[i]] = right_second_[order_[i]];
   return correct;
+}
+
+AnchorCosts with_confidence(AnchorCosts costs, std::size_t classes, double reference) {
+  for (double& first : costs.first) first += confidence_bops(classes) / reference;
+  return costs;
 }
 
 std::vector<CascadeCurve> all_cascades(const OutcomeTable& table, const std::vector<float>& temperatures,

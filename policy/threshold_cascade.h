@@ -42,6 +42,9 @@ class CascadeCurve {
   double base_ = 0;
 };
 
+/// Costs of looks that a threshold follows: a first look and its confidence, relative to `reference` BOPs.
+AnchorCosts with_confidence(AnchorCosts costs, std::size_t classes, double reference);
+
 /// Every pair of anchors with the second dearer than the first.
 std::vector<CascadeCurve> all_cascades(const OutcomeTable& table, const std::vector<float>& temperatures,
                                        const AnchorCosts& costs);

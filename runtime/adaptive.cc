@@ -63,13 +63,17 @@ struct AdaptiveSession::Impl {
     decision.distributions = static_distributions(config);
   }
 
-  void follow_policy(const Prepared& picture, double lambda, Decision& decision) {
+  bool observes(const DecisionRule& rule) const { return rule.guard || head->reads_observation(); }
+
+  void follow_policy(const Prepared& picture, const DecisionRule& rule, Decision& decision) {
     auto start = Clock::now();
-    const Observation observation = head->observe(picture.statistics, session.stem_sums());
+    const double lambda = rule.lambda;
+    const bool observed = observes(rule);
+    const Observation observation = observed ? head->observe(picture.statistics, session.stem_sums()) : head->unobserved();
     decision.severity = observation.severity;
-    decision.policy_bops = head->bops();
+    decision.policy_bops = head->bops(observed);
     decision.bops += decision.policy_bops;
-    if (observation.out_of_range) {
+    if (rule.guard && observation.out_of_range) {
       decision.fallback = "out_of_range";
       decision.policy_ms += ms_since(start);
       look_static(model->data().anchors[static_cast<std::size_t>(model->data().safe_anchor)].config, decision);
@@ -112,6 +116,9 @@ AdaptiveSession::AdaptiveSession(std::shared_ptr<const Model> model)
 AdaptiveSession::~AdaptiveSession() = default;
 AdaptiveSession::AdaptiveSession(AdaptiveSession&&) noexcept = default;
 const CostTable& AdaptiveSession::cost() const { return impl_->cost; }
+bool AdaptiveSession::reads_statistics(const DecisionRule& rule) const {
+  return !rule.fixed && impl_->head && impl_->observes(rule);
+}
 
 Decision AdaptiveSession::decide(const Prepared& picture, const DecisionRule& rule) {
   Decision decision;
@@ -121,7 +128,7 @@ Decision AdaptiveSession::decide(const Prepared& picture, const DecisionRule& ru
   if (rule.fixed) {
     impl_->look_static(*rule.fixed, decision);
   } else if (impl_->head) {
-    impl_->follow_policy(picture, rule.lambda, decision);
+    impl_->follow_policy(picture, rule, decision);
   } else {
     const ModelData& data = impl_->model->data();
     impl_->look_static(data.anchors[static_cast<std::size_t>(data.safe_anchor)].config, decision);

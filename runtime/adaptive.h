@@ -28,7 +28,7 @@ struct Decision {
   std::vector<float> scores;                     ///< of the last look
   int label = 0;
   float confidence = 0;
-  float severity = 0;
+  float severity = 0;                              ///< not a number where the picture was not observed
   std::string fallback;                            ///< "" or "out_of_range"
   double bops = 0, policy_bops = 0, relative = 0;  ///< of all looks (stem once), the policy and the statistics
   double priced = 0;       ///< relative cost in the unit that the policy was priced in (PolicyParameters::cost_unit); BOPs: = relative
@@ -40,6 +40,7 @@ struct Decision {
 struct DecisionRule {
   std::optional<BitConfig> fixed;  ///< set: no policy, this configuration for every picture
   double lambda = 0;               ///< of the policy
+  bool guard = true;               ///< look at every picture's statistics: out of range runs the safe anchor.  Off: only what choices read
 };
 
 /// Engine and policy together, for one stream.  run, eval and the environment all decide through this class.  A model
@@ -52,6 +53,8 @@ class AdaptiveSession {
   AdaptiveSession(AdaptiveSession&&) noexcept;
   Decision decide(const Prepared& picture, const DecisionRule& rule);
   const CostTable& cost() const;
+  /// Whether a decision by this rule needs Prepared::statistics.
+  bool reads_statistics(const DecisionRule& rule) const;
 
  private:
   struct Impl;

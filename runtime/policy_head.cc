@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
+#include "runtime/core/cost.h"
 #include "runtime/core/error.h"
 #include "runtime/look_confidence.h"
 #include "runtime/policy_rules.h"
@@ -13,7 +15,6 @@ namespace {
 constexpr double kFloatBops = 32.0 * 32.0;  // one float32 operation
 constexpr double kIntegerBops = 8.0 * 8.0;  // one multiply-accumulate of the integer networks
 constexpr double kAddBops = 32.0;  // adding one stem code to a running int32 sum, counted as in statistics_bops
-constexpr double kSoftmaxOperations = 24.0;  // per class: exponential, sums, normalisation
 
 /// Nearest rung of an ascending ladder to a position in ladder steps; ties to the lower rung.
 int rung_at(float position, std::size_t rungs) {
@@ -36,6 +37,11 @@ float position_of(const std::vector<int>& ladder, int bits) {
 
 }  // namespace
 
+double confidence_bops(std::size_t classes) {
+  constexpr double kSoftmaxOperations = 24.0;  // per class: exponential, sums, normalisation
+  return kFloatBops * kSoftmaxOperations * static_cast<double>(classes);
+}
+
 struct PolicyHead::Impl {
   PolicyParameters parameters;
   BitSpace space;
@@ -44,7 +50,11 @@ struct PolicyHead::Impl {
   std::vector<double> positions;  ///< of each anchor on the path from the cheapest (0) to the dearest (1)
   std::vector<std::pair<float, float>> ranges;
   float pixels_inverse = 1;
-  double bops = 0;
+  double bops = 0, choosing_bops = 0;
+
+  bool reads_observation() const {
+    return parameters.first_weight != 0 || parameters.stop_weight != 0 || !parameters.offset.empty();
+  }
 
   std::vector<std::int32_t> codes(const Observation& observation, std::size_t extra) const {
     std::vector<std::int32_t> result;
@@ -121,11 +131,10 @@ struct PolicyHead::Impl {
     for (const IntegerMlp& mlp : parameters.stop_residual)
       stop = std::max(stop, parameters.stop_weight != 0 ? mlp.macs() : 0);
     const std::size_t look = stop > 0 ? parameters.confidence_mean.size() : 0;
-    const double floats = 4.0 * static_cast<double>(parameters.feature_mean.size() + look) +
-                          kSoftmaxOperations * static_cast<double>(classes) +
-                          12.0 * static_cast<double>(anchors.size());
+    const double floats = 4.0 * static_cast<double>(parameters.feature_mean.size() + look);
     const bool sums = parameters.feature_mean.size() > kStatisticsCount;
-    bops = statistics_bops(input.height, input.width) + kIntegerBops * static_cast<double>(macs + stop) +
+    choosing_bops = confidence_bops(classes) + kFloatBops * 12.0 * static_cast<double>(anchors.size());
+    bops = choosing_bops + statistics_bops(input.height, input.width) + kIntegerBops * static_cast<double>(macs + stop) +
            kFloatBops * floats + (sums ? kAddBops * stem.channels * stem.height * stem.width : 0.0);
   }
 };
@@ -243,7 +252,23 @@ SecondLook PolicyHead::second(const Observation& observation, const FirstLook& t
   return result;
 }
 
-double PolicyHead::bops() const { return impl_->bops; }
+bool PolicyHead::reads_observation() const { return impl_->reads_observation(); }
+
+Observation PolicyHead::unobserved() const {
+  if (reads_observation()) throw Error(ExitCode::kBug, "this policy reads the picture", "PolicyHead::unobserved", "report this");
+  Observation result;
+  result.embedding.assign(static_cast<std::size_t>(impl_->parameters.embedding.outputs()), 0.0F);
+  result.severity = std::numeric_limits<float>::quiet_NaN();
+  return result;
+}
+
+double PolicyHead::bops(bool observed) const { return observed ? impl_->bops : impl_->choosing_bops; }
 const PolicyParameters& PolicyHead::parameters() const { return impl_->parameters; }
+
+double guard_relative_cost(const ModelData& model) {
+  const PolicyHead head(model);
+  if (head.reads_observation() || head.parameters().cost_unit != "bops") return 0;
+  return (head.bops() - head.bops(/*observed=*/false)) / bops_table(model.network, model.space).reference();
+}
 
 }  // namespace bitpilot

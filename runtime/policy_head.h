@@ -38,6 +38,9 @@ struct SecondLook {
   std::vector<LayerDistribution> distributions;  ///< of the second look, empty on stop
 };
 
+/// BOPs of knowing how sure a look is: the softmax over its scores, which a threshold needs as well.
+double confidence_bops(std::size_t classes);
+
 /// A look's scores in short.
 struct LookSummary {
   float confidence = 0;  ///< top-1 probability at the anchor's temperature
@@ -74,12 +77,23 @@ class PolicyHead {
                         std::span<float> residual) const;
   const PolicyParameters& parameters() const;
 
-  /// BOPs of observe + first + second at the precisions they run at, statistics included.
-  double bops() const;
+  /// Whether any choice depends on the picture before the first look.  Where its networks earned no weight a policy chooses by the looks
+  /// alone, and the observation serves the range check and the quality estimate.
+  bool reads_observation() const;
+  /// What stands for a picture that nobody observed; only for a policy that does not read it.
+  Observation unobserved() const;
+
+  /// BOPs of observe + first + second at the precisions they run at, statistics included; `observed` false: without statistics and
+  /// estimator.
+  double bops(bool observed = true) const;
 
  private:
   struct Impl;
   std::shared_ptr<const Impl> impl_;
 };
+
+/// What a policy of this model pays per picture for nothing but the range check and the quality estimate, relative to uniform 8 bits; 0
+/// where its choices read the picture anyway, and where that was not measured apart (a policy priced in milliseconds).
+double guard_relative_cost(const ModelData& model);
 
 }  // namespace bitpilot

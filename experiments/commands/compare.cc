@@ -59,10 +59,10 @@ void add_times(json* result, const std::shared_ptr<const Model>& model, const st
     rows.push_back(&row);
   };
   json& own = (*result)["anchors"];
-  for (std::size_t k = 0; k < data.anchors.size(); ++k) add({model, static_cast<int>(k), 0, -1, {}}, own[data.anchors[k].name]);
-  for (json& row : (*result)["policy"]) add({model, -1, row["lambda"], -1, {}}, row);
+  for (std::size_t k = 0; k < data.anchors.size(); ++k) add({.model = model, .anchor = static_cast<int>(k)}, own[data.anchors[k].name]);
+  for (json& row : (*result)["policy"]) add({.model = model, .lambda = row["lambda"], .guard = row["guard"]}, row);
   for (json& row : (*result)["cascades"]) {
-    TimedRule rule{model, anchor_of(row["first"]), 0, anchor_of(row["second"]), std::vector<std::uint8_t>(table.size())};
+    TimedRule rule{.model = model, .anchor = anchor_of(row["first"]), .second = anchor_of(row["second"]), .go = std::vector<std::uint8_t>(table.size())};
     const double threshold = row[set]["threshold"];
     const auto first = static_cast<std::size_t>(rule.anchor);
     for (std::size_t i = 0; i < table.size(); ++i)
@@ -71,7 +71,7 @@ void add_times(json* result, const std::shared_ptr<const Model>& model, const st
   }
   std::size_t at = 0;
   for (const auto& other : alone)
-    for (std::size_t k = 0; k < other->data().anchors.size(); ++k) add({other, static_cast<int>(k), 0, -1, {}}, (*result)["rivals"][at++]);
+    for (std::size_t k = 0; k < other->data().anchors.size(); ++k) add({.model = other, .anchor = static_cast<int>(k)}, (*result)["rivals"][at++]);
   const std::vector<double> times = look_times(rules, samples);
   for (std::size_t r = 0; r < rows.size(); ++r) (*rows[r])["ms"] = times[r];
 }

@@ -123,10 +123,13 @@ Json record_of(const Model& model, const std::string& hash, const Machine& machi
   stage("stem", times.stem);
   stage("policy", times.policy);
   stage("decision", times.decision);
+  stage("policy, guard off", times.choosing);
+  stage("decision, guard off", times.unguarded);
   record["stages"] = std::move(stages);
   if (!times.decision.empty())
     record["statistics_and_policy_share"] =
         (times.statistics.median() + times.policy.median()) / (times.statistics.median() + times.decision.median());
+  if (!times.unguarded.empty()) record["policy_share_without_guard"] = times.choosing.median() / times.unguarded.median();
   Json configs = Json::array();
   for (ConfigTimes& config : times.configs) configs.push_back(config_record(model.data(), config, times.peak));
   record["configs"] = std::move(configs);
@@ -151,6 +154,8 @@ void print_record(const Json& record) {
   if (record.contains("statistics_and_policy_share"))
     std::printf("  statistics and policy are %.1f %% of a decision\n",
                 100 * record["statistics_and_policy_share"].get<double>());
+  if (record.contains("policy_share_without_guard"))
+    std::printf("  the policy is %.1f %% of a decision with --guard off\n", 100 * record["policy_share_without_guard"].get<double>());
   for (const Json& config : record["configs"]) {
     std::printf("%s\n", config["name"].get<std::string>().c_str());
     const auto rates = [](const Json& of) {

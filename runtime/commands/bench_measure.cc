@@ -57,10 +57,15 @@ void measure_stages(const ModelData& model, const Image& picture, AdaptiveSessio
   if (!PolicyHead::has_policy(model)) return;
   DecisionRule rule;
   rule.lambda = model.default_lambda;
-  const Clock::time_point start = Clock::now();
-  const Decision decision = adaptive.decide(prepared, rule);
-  times.decision.add(seconds_since(start));
-  times.policy.add(decision.policy_ms / 1e3);
+  const auto decide = [&](Samples& whole, Samples& policy) {
+    const Clock::time_point start = Clock::now();
+    const Decision decision = adaptive.decide(prepared, rule);
+    whole.add(seconds_since(start));
+    policy.add(decision.policy_ms / 1e3);
+  };
+  decide(times.decision, times.policy);
+  rule.guard = false;
+  if (!adaptive.reads_statistics(rule)) decide(times.unguarded, times.choosing);
 }
 
 void measure_config(Session& session, const std::vector<std::uint8_t>& codes, ConfigTimes& times, Samples& stem) {

@@ -24,6 +24,7 @@ struct BenchTimes {
   Samples preprocess;  ///< of a picture at the network's size, statistics included
   Samples statistics, stem;
   Samples decision, policy;  ///< a whole decision by the model's policy, and the policy's own part; empty without one
+  Samples unguarded, choosing;  ///< the same with --guard off; empty where the choices read the statistics
   std::vector<ConfigTimes> configs;
 };
 

@@ -21,6 +21,19 @@ double lambda_for(const std::vector<BudgetPoint>& table, double relative) {
   return table.back().lambda;
 }
 
+std::vector<BudgetPoint> budget_table(const ModelData& model, bool guard) {
+  std::vector<BudgetPoint> table = model.budget;
+  if (guard || !PolicyHead::has_policy(model)) return table;
+  for (BudgetPoint& point : table) point.relative -= guard_relative_cost(model);
+  return table;
+}
+
+bool read_guard(const std::string& text) {
+  if (text != "on" && text != "off")
+    throw Error(ExitCode::kUsage, "--guard takes on or off, not \"" + text + "\"", "bitpilot", "see --help");
+  return text == "on";
+}
+
 double read_budget(const std::string& text, const ModelData& model) {
   if (text.size() > 2 && text.ends_with("ms") && text.find_first_not_of("0123456789.") == text.size() - 2) {
     const double reference = PolicyHead::has_policy(model) ? unpack_policy(model).reference_ms : 0;

@@ -14,6 +14,13 @@ namespace bitpilot {
 /// points, the nearest end outside of them.  The table must not be empty.
 double lambda_for(const std::vector<BudgetPoint>& table, double relative);
 
+/// The model's table from lambda to mean relative cost, with or without what the guard costs (DecisionRule::guard).  A table in milliseconds
+/// stays as it is: what the guard costs is not known apart, so a stream without it spends a little less than it may.
+std::vector<BudgetPoint> budget_table(const ModelData& model, bool guard);
+
+/// Reads a --guard: "on" or "off".  Throws Error(kUsage) on anything else.
+bool read_guard(const std::string& text);
+
 /// Reads a --budget: a mean relative cost in (0, 1], or milliseconds ("2.5ms") where the model's policy is priced in time.  Returns the
 /// relative cost in the policy's unit.  Throws Error(kUsage) on anything else, and where the model has no
 /// table.

@@ -24,7 +24,7 @@ namespace bitpilot {
 namespace {
 
 struct EvalFlags {
-  std::string model, data, bits = "policy", budget, json, replay, mixture = "none";
+  std::string model, data, bits = "policy", budget, json, replay, mixture = "none", guard = "on";
   std::optional<double> lambda, fail_under;
   std::int64_t limit = 0, seed = 1, threads = 0;
   bool quiet = false;
@@ -40,6 +40,9 @@ Options eval_options(EvalFlags& flags) {
                "mean relative cost, above 0 and up to 1, as the model's table has it from validation data");
   options.number("lambda", "X", flags.lambda, 0, 1e6,
                  "price of cost, instead of --budget; the model's own if neither is given");
+  options.text("guard", "on|off", flags.guard,
+               "off: statistics of a picture only where the policy's choices read them, so no check against the training range and no "
+               "quality; on if not given");
   options.text("mixture", "NAME", flags.mixture,
                "degrade the pictures: test, seen, held-out, clean; none if not given (docs/cli.md)");
   options.integer("seed", "N", flags.seed, 0, std::int64_t{1} << 62, "of the mixture's draws; 1 if not given");
@@ -62,7 +65,7 @@ void check_flags(const Options& options, const EvalFlags& flags) {
   if (flags.data.empty() == flags.replay.empty())
     refuse("give one of --data and --replay", "see `bitpilot eval --help`");
   if (!flags.replay.empty()) {
-    for (const char* name : {"budget", "lambda", "mixture", "seed", "limit", "json", "fail-under", "threads"}) {
+    for (const char* name : {"guard", "budget", "lambda", "mixture", "seed", "limit", "json", "fail-under", "threads"}) {
       if (options.given(name))
         refuse("--" + std::string(name) + " means nothing with --replay", "leave it out: the records say all");
     }
@@ -120,6 +123,7 @@ nlohmann::ordered_json head_of_record(const Model& model, const EvalFlags& flags
   const bool learned = !settings.fixed && PolicyHead::has_policy(model.data());
   json["policy"] = learned ? "policy" : uniform ? "uniform" : "static";
   if (learned) json["lambda"] = settings.lambda;
+  if (learned) json["guard"] = settings.guard;
   if (!flags.budget.empty()) json["budget"] = std::stod(flags.budget);
   return json;
 }
@@ -189,8 +193,9 @@ int run_eval(const std::vector<std::string>& args) {
   JudgeSettings settings;
   settings.fixed = read_bits(flags.bits, model->data());
   settings.lambda = flags.lambda.value_or(model->data().default_lambda);
+  settings.guard = read_guard(flags.guard);
   if (!flags.budget.empty())
-    settings.lambda = lambda_for(model->data().budget, read_budget(flags.budget, model->data()));
+    settings.lambda = lambda_for(budget_table(model->data(), settings.guard), read_budget(flags.budget, model->data()));
   settings.threads =
       static_cast<int>(flags.threads > 0 ? flags.threads : std::max(1U, std::thread::hardware_concurrency()));
   check_writable(flags.json);

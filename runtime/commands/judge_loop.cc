@@ -37,10 +37,11 @@ std::vector<bool> live_ones(const std::vector<std::unique_ptr<Source>>& sources)
 }  // namespace
 
 JudgedPicture judge_picture(AdaptiveSession& session, const ModelData& model, const Frame& frame,
-                            const std::optional<Region>& region, const DecisionRule& rule) {
+                            const std::optional<Region>& region, const DecisionRule& rule, bool features) {
   const Clock::time_point begin = Clock::now();
   const ImageView view = region ? part_of(frame.image.view(), *region) : frame.image.view();
-  const Prepared prepared = preprocess(view, model.network.input_shape(), model.preprocessing.stretch);
+  const Prepared prepared =
+      preprocess(view, model.network.input_shape(), model.preprocessing.stretch, features || session.reads_statistics(rule));
   JudgedPicture judged;
   judged.preprocess_ms = ms_between(begin, Clock::now());
   judged.decision = session.decide(prepared, rule);
@@ -51,6 +52,7 @@ JudgedPicture judge_picture(AdaptiveSession& session, const ModelData& model, co
   judged.statistics = prepared.statistics;
   judged.region = region;
   judged.lambda = rule.lambda;
+  judged.guard = rule.guard;
   return judged;
 }
 
@@ -62,7 +64,7 @@ JudgeLoop::JudgeLoop(std::shared_ptr<const Model> model, const std::vector<std::
       listener_(listener),
       stop_(stop),
       queue_(live_ones(sources), settings.max_frames, stop) {
-  if (settings_.budget) budget_.emplace(model_->data().budget, *settings_.budget);
+  if (settings_.budget) budget_.emplace(budget_table(model_->data(), settings_.guard), *settings_.budget);
 }
 
 void JudgeLoop::tell(const std::string& text) {
@@ -120,12 +122,12 @@ void JudgeLoop::judge(AdaptiveSession& session, Ticket&& ticket) {
     });
     return;
   }
-  const DecisionRule rule{settings_.fixed, budget_ ? budget_->lambda(ticket.number) : settings_.lambda};
+  const DecisionRule rule{settings_.fixed, budget_ ? budget_->lambda(ticket.number) : settings_.lambda, settings_.guard};
   std::vector<JudgedPicture> judged;
   for (const std::optional<Region>& part : parts) {
     // A picture of many tiles must not hold a stop up: it then counts as queued.
     if (!judged.empty() && stop_.requested()) return order_.abandon();
-    judged.push_back(judge_picture(session, model_->data(), ticket.frame, part, rule));
+    judged.push_back(judge_picture(session, model_->data(), ticket.frame, part, rule, settings_.features));
     judged.back().source = ticket.source;
     judged.back().part = judged.size() - 1;
     judged.back().parts = parts.size();

@@ -27,12 +27,14 @@ struct JudgedPicture {
   ImageStatistics statistics;
   std::optional<Region> region;
   double lambda = 0;
+  bool guard = true;
   double age_ms = 0, preprocess_ms = 0, total_ms = 0;
 };
 
-/// Judges one picture: preprocessing, decision, times.  `region` must lie inside.
+/// Judges one picture: preprocessing, decision, times.  `region` must lie inside.  `features`: takes the picture's statistics though
+/// nothing is decided by them.
 JudgedPicture judge_picture(AdaptiveSession& session, const ModelData& model, const Frame& frame,
-                            const std::optional<Region>& region, const DecisionRule& rule);
+                            const std::optional<Region>& region, const DecisionRule& rule, bool features = false);
 
 /// Who hears what a JudgeLoop does: one call at a time, judged pictures in the order of their tickets.
 class JudgeListener {
@@ -48,6 +50,8 @@ struct JudgeSettings {
   std::optional<BitConfig> fixed;  ///< for every picture, instead of the policy
   double lambda = 0;
   std::optional<double> budget;  ///< holds the average cost here; lambda then follows from it
+  bool guard = true;             ///< DecisionRule::guard
+  bool features = false;         ///< statistics of every picture, whoever reads them
   std::optional<Region> region;
   std::optional<TileSize> tile;  ///< the picture, or its region, is judged tile by tile
   std::uint64_t max_frames = 0;  ///< 0: no limit

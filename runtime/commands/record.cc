@@ -105,6 +105,7 @@ std::string DecisionLines::line(const JudgedPicture& judged, std::uint64_t seque
   json["model"] = model_->hash();
   json["isa"] = model_->kernels().name;
   json["lambda"] = judged.lambda;
+  if (!judged.guard) json["guard"] = false;
   json["fallback"] = nullptr;
   if (!decision.fallback.empty()) json["fallback"] = decision.fallback;
   json["dropped_before"] = judged.frame.dropped_before;

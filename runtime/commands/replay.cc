@@ -21,6 +21,7 @@ struct Recorded {
   std::string source;
   std::optional<Region> region;
   double lambda = 0;
+  bool guard = true;
   std::vector<BitConfig> looks;
   int index = 0;
   double confidence = 0;
@@ -35,6 +36,7 @@ Recorded read_record(const JsonReader& said, const Model& model) {
                 said.where(), "name that model with --model");
   }
   record.lambda = said.at("lambda").number(0, 1e6);
+  record.guard = said.boolean("guard", true);
   if (!said.at("region").value().is_null()) {
     const JsonReader region = said.at("region");
     const auto number = [&](std::size_t i, std::int64_t lowest) {
@@ -130,7 +132,7 @@ class Replayer {
       why = "the picture is smaller than the recorded region";
     } else {
       why = difference(record,
-                       judge_picture(session_, model_->data(), frame, record.region, {fixed_, record.lambda}).decision);
+                       judge_picture(session_, model_->data(), frame, record.region, {fixed_, record.lambda, record.guard}).decision);
     }
     if (!why.empty() && result.different++ == 0) result.first_difference = record.source + ": " + why;
     progress_.update(result.compared);

@@ -21,7 +21,7 @@ namespace {
 constexpr std::chrono::minutes kTellInterval{1};
 
 struct RunFlags {
-  std::string model, decisions = "-", budget, roi, tile, bits = "policy";
+  std::string model, decisions = "-", budget, roi, tile, bits = "policy", guard = "on";
   std::vector<std::string> sources;
   std::optional<double> lambda;
   std::int64_t max_frames = 0, threads = 0, reconnect_attempts = -1;
@@ -43,6 +43,9 @@ Options run_options(RunFlags& flags) {
   options.number("lambda", "X", flags.lambda, 0, 1e6,
                  "price of cost, instead of --budget; the model's own if neither is given");
   options.text("bits", "BITS", flags.bits, kBitsHelp);
+  options.text("guard", "on|off", flags.guard,
+               "off: statistics of a picture only where the policy's choices read them, so no check against the training range and no "
+               "quality; on if not given");
   options.integer("max-frames", "N", flags.max_frames, 1, std::int64_t{1} << 60, "stop after N pictures");
   options.integer("threads", "N", flags.threads, 1, 64,
                   "pictures judged at one time; one for each source, up to the cores, if not given");
@@ -69,6 +72,7 @@ JudgeSettings read_settings(const RunFlags& flags, const ModelData& model) {
                 "leave one of them out");
   }
   settings.lambda = flags.lambda.value_or(model.default_lambda);
+  settings.guard = settings.features = read_guard(flags.guard);
   if (!flags.budget.empty()) settings.budget = read_budget(flags.budget, model);
   settings.region = read_region(flags.roi);
   settings.tile = read_tile(flags.tile);

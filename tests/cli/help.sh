@@ -17,10 +17,10 @@ for command in $commands; do
   equal $? 4 "exit code of $command --help on a full disk"
   well_formed_error "$command --help on a full disk"
 done
-for flag in --model --source --decisions --append --budget --lambda --bits --max-frames --threads --roi --tile --reconnect-attempts --quiet --config; do
+for flag in --model --source --decisions --append --budget --lambda --guard --bits --max-frames --threads --roi --tile --reconnect-attempts --quiet --config; do
   "$bitpilot" run --help | grep -q -- "^  $flag" || fail "run --help does not list $flag"
 done
-for flag in --model --data --bits --budget --lambda --mixture --seed --limit --threads --json --fail-under --replay --quiet --config; do
+for flag in --model --data --bits --budget --lambda --guard --mixture --seed --limit --threads --json --fail-under --replay --quiet --config; do
   "$bitpilot" eval --help | grep -q -- "^  $flag" || fail "eval --help does not list $flag"
 done
 for flag in --model --network --size --channels --classes --bits --profile --threads --seconds --json --config; do

@@ -42,10 +42,17 @@ for threads in 1 4; do expect 0 "budget" run --source "$folder/many" --budget 0.
 [ "$(what "$folder/t1.jsonl")" = "$(what "$folder/t4.jsonl")" ] || fail "decisions differ between 1 and 4 threads"
 equal "$(sed -n 's/.*"lambda":\([^,]*\),.*/\1/p' "$folder/t1.jsonl" | sort -u | wc -l | awk '{print ($1 > 1)}')" 1 "lambda moves with a budget"
 
-# Statistics that the model has never seen: the safe configuration, and the record says so.
+# Statistics that the model has never seen: the safe configuration, and the record says so; nobody looks with --guard off.
 "$BITPILOT_BIN/make_random_model" "$folder/narrow.safetensors" 1 narrow
 expect 0 "out of range" "$bitpilot" run --quiet --model "$folder/narrow.safetensors" --source "$folder/p" --decisions "$folder/safe.jsonl"
 records "$folder/safe.jsonl" "7 decisions, 7 fallbacks, 0 regions, 1 summaries"
+expect 0 "guard off" "$bitpilot" run --quiet --model "$folder/narrow.safetensors" --source "$folder/p" --guard off --decisions "$folder/open.jsonl"
+records "$folder/open.jsonl" "7 decisions, 0 fallbacks, 0 regions, 1 summaries"
+equal "$(grep -c '"guard":false' "$folder/open.jsonl")" 7 "the record says that nobody looked"
+expect 0 "replay without the guard" "$bitpilot" eval --quiet --model "$folder/narrow.safetensors" --replay "$folder/open.jsonl"
+says out "7 decisions judged again, 0 different" "replay without the guard"
+expect 2 "guard" run --source "$folder/p" --guard maybe
+well_formed_error "guard"
 
 expect 0 "region" run --source "$folder/p/1.pgm" --roi 4,4,100,8
 says out '"region":[4,4,12,8]' "the region is cut to the picture"

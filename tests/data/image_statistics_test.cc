@@ -179,6 +179,17 @@ TEST_CASE("data/image_statistics: the bytes of the values are those kept, on eve
   CHECK(hash == 2681980187430925090ULL);
 }
 
+TEST_CASE("data/image_statistics: the percentiles alone are those that come with the statistics") {
+  for (int seed = 0; seed < 5; ++seed) {
+    const Image picture = made_up_picture(8 + 5 * seed, 8 + 7 * seed, 1, static_cast<std::uint64_t>(seed));
+    PixelRange range;
+    image_statistics(picture.view(), &range);
+    const PixelRange alone = pixel_range(picture.view());
+    CHECK(alone.low == range.low);
+    CHECK(alone.high == range.high);
+  }
+}
+
 TEST_CASE("data/image_statistics: cost stays a fraction of a percent of an 8-bit ResNet-8, and grows with the pixels") {
   CHECK(statistics_bops(28, 28) <= 1.5e6);
   CHECK(statistics_bops(28, 28) > 28 * 28 * 100);

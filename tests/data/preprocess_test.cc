@@ -133,6 +133,11 @@ TEST_CASE("data/preprocess: statistics are those of the luma at network size bef
   CHECK(with.statistics.values == image_statistics(gray.view()).values);
   CHECK(without.statistics.values == with.statistics.values);
   CHECK(without.codes == gray.pixels);
+  for (const bool stretch : {true, false}) {
+    const Prepared taken = preprocess(src.view(), {1, 28, 28}, stretch), not_taken = preprocess(src.view(), {1, 28, 28}, stretch, /*statistics=*/false);
+    CHECK(not_taken.codes == taken.codes);
+    for (const float value : not_taken.statistics.values) CHECK(std::isnan(value));
+  }
 }
 
 TEST_CASE("data/preprocess: a colour net gets a gray picture three times, and one table for all channels") {

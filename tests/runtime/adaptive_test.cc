@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "tests/support/random_policy.h"
 #include "tests/support/sample_model.h"
@@ -96,6 +97,53 @@ TEST_CASE("runtime/adaptive: statistics out of range fall back to the safe ancho
   CHECK(decision.policy_bops > 0);
   CHECK(decision.distributions[1].weight_mean == static_cast<float>(decision.looks[0].bits[1].weight));
   CHECK(decision.distributions[1].weight_std == 0);
+}
+
+TEST_CASE("runtime/adaptive: without the guard a policy that chooses by its looks alone decides the same and saves the observation") {
+  ModelData data = adaptive_model();
+  PolicyParameters policy = unpack_policy(data);
+  policy.first_weight = policy.stop_weight = 0;
+  policy.offset = {};
+  data.policy = pack_policy(policy);
+  const auto model = std::make_shared<Model>(data);
+  AdaptiveSession guarded(model), unguarded(model);
+  const PolicyHead head(data);
+  CHECK_FALSE(unguarded.reads_statistics({std::nullopt, 0.4, false}));
+  CHECK(unguarded.reads_statistics({std::nullopt, 0.4, true}));
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    Prepared blind = picture(i);
+    blind.statistics = ImageStatistics::none();
+    const Decision with = guarded.decide(picture(i), {std::nullopt, 0.4}), without = unguarded.decide(blind, {std::nullopt, 0.4, false});
+    CHECK(with.scores == without.scores);
+    CHECK(with.looks.size() == without.looks.size());
+    CHECK(with.bops - without.bops == doctest::Approx(head.bops() - head.bops(false)));
+    CHECK(std::isfinite(with.severity));
+    CHECK_FALSE(std::isfinite(without.severity));
+  }
+  CHECK(guard_relative_cost(data) == doctest::Approx((head.bops() - head.bops(false)) / unguarded.cost().reference()));
+}
+
+TEST_CASE("runtime/adaptive: without the guard a policy that reads the picture still does, but runs no safe anchor") {
+  ModelData data = adaptive_model();
+  data.statistics.assign(statistics_names().begin(), statistics_names().end());
+  data.ranges.assign(kStatisticsCount, {1e6F, 1e6F + 1});
+  AdaptiveSession session(std::make_shared<Model>(data));
+  CHECK(session.reads_statistics({std::nullopt, 0.4, false}));
+  const Decision decision = session.decide(picture(1), {std::nullopt, 0.4, false});
+  CHECK(decision.fallback.empty());
+  CHECK(decision.policy_bops == PolicyHead(data).bops());
+  CHECK(guard_relative_cost(data) == 0);
+}
+
+TEST_CASE("runtime/adaptive: statistics that were not taken count as out of range") {
+  ModelData data = adaptive_model();
+  data.statistics.assign(statistics_names().begin(), statistics_names().end());
+  data.ranges.assign(kStatisticsCount, {-1e6F, 1e6F});
+  AdaptiveSession session(std::make_shared<Model>(data));
+  Prepared blind = picture(1);
+  CHECK(session.decide(blind, {std::nullopt, 0.4}).fallback.empty());
+  blind.statistics = ImageStatistics::none();
+  CHECK(session.decide(blind, {std::nullopt, 0.4}).fallback == "out_of_range");
 }
 
 TEST_CASE("runtime/adaptive: a fixed rule runs that configuration for every picture and says when it is no anchor") {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "runtime/policy_head.h"
 #include "tests/support/random_policy.h"
 #include "tests/support/sample_model.h"
 
@@ -42,6 +43,35 @@ TEST_CASE("commands/budget: a budget is above 0 and at most 1") {
   }
   model.budget.clear();
   CHECK_THROWS(bitpilot::read_budget("0.25", model));
+}
+
+TEST_CASE("commands/budget: without the guard every price is lower by what the guard costs, where the choices do not need it") {
+  bitpilot::ModelData model = bitpilot::testing::sample_model(bitpilot::testing::sample_network());
+  model.statistics.clear();
+  model.ranges.clear();
+  model.budget = kTable;
+  const auto saved = [&] {
+    const auto with = bitpilot::budget_table(model, true), without = bitpilot::budget_table(model, false);
+    for (std::size_t i = 0; i < with.size(); ++i) {
+      CHECK(with[i].lambda == without[i].lambda);
+      CHECK(with[i].relative == kTable[i].relative);
+      CHECK(with[i].relative - without[i].relative == doctest::Approx(with[0].relative - without[0].relative));
+    }
+    return with[0].relative - without[0].relative;
+  };
+  model.policy = {};
+  CHECK(saved() == 0);
+  bitpilot::PolicyParameters policy = bitpilot::testing::random_policy(model);
+  model.policy = bitpilot::pack_policy(policy);
+  CHECK(saved() == 0);  // its networks read the statistics
+  policy.first_weight = policy.stop_weight = 0;
+  policy.offset = {};
+  model.policy = bitpilot::pack_policy(policy);
+  CHECK(saved() == doctest::Approx(bitpilot::guard_relative_cost(model)));
+  CHECK(saved() > 0);
+  CHECK(bitpilot::read_guard("on"));
+  CHECK_FALSE(bitpilot::read_guard("off"));
+  CHECK_THROWS(bitpilot::read_guard("no"));
 }
 
 TEST_CASE("commands/budget: milliseconds are relative to the price list's 8 bits, and only a policy priced in time takes them") {

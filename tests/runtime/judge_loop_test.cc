@@ -243,7 +243,7 @@ TEST_CASE("commands/record: no score without a policy, no number that is not fin
   bitpilot::AdaptiveSession session(model());
   NoiseSource source("d", 1);
   const bitpilot::DecisionRule fixed{bitpilot::uniform_config(model()->data().space, 2, 2), 0};
-  JudgedPicture judged = judge_picture(session, model()->data(), source.next().frame, std::nullopt, fixed);
+  JudgedPicture judged = judge_picture(session, model()->data(), source.next().frame, std::nullopt, fixed, /*features=*/true);
   judged.statistics.values[0] = std::numeric_limits<float>::quiet_NaN();
   const nlohmann::json json = nlohmann::json::parse(bitpilot::DecisionLines(model()).line(judged, 0));
   CHECK_FALSE(json["quality"].contains("score"));

@@ -244,6 +244,24 @@ TEST_CASE("runtime/policy_head: offsets move layers to the nearest rung and ties
   CHECK(first(0.25F).distributions[1].weight_std == doctest::Approx(0.25));
 }
 
+TEST_CASE("runtime/policy_head: only a policy whose networks have no weight may go unobserved") {
+  PolicyParameters p = random_policy(bare_model());
+  p.offset = {};
+  p.first_weight = p.stop_weight = 0;
+  const PolicyHead blind(model_with(p));
+  CHECK_FALSE(blind.reads_observation());
+  const Look look = random_look(1);
+  const Observation seen = blind.observe(look.statistics, look.stem);
+  CHECK(blind.first_anchor(blind.unobserved(), 0.5) == blind.first_anchor(seen, 0.5));
+  CHECK(blind.unobserved().embedding.size() == seen.embedding.size());
+  CHECK(blind.bops(false) > confidence_bops(2));
+  CHECK(blind.bops() - blind.bops(false) > statistics_bops(12, 12));
+  p.first_weight = 0.25F;
+  const PolicyHead reading(model_with(p));
+  CHECK(reading.reads_observation());
+  CHECK_THROWS_AS(reading.unobserved(), Error);
+}
+
 TEST_CASE("runtime/policy_head: its price covers statistics, stem sums and the networks that run") {
   PolicyParameters p = random_policy(bare_model());
   const double whole = PolicyHead(model_with(p)).bops();
