@@ -7,17 +7,21 @@
 #include <nlohmann/json.hpp>
 
 #include "data/codecs/decode.h"
+#include "experiments/config_trials.h"
 #include "experiments/cost_choice.h"
+#include "experiments/finished_supernet.h"
 #include "experiments/recipe.h"
 #include "experiments/svg_plot.h"
 #include "experiments/training_data.h"
 #include "policy/accuracy_predictor.h"
+#include "policy/budget_configs.h"
 #include "policy/genetic.h"
 #include "policy/greedy.h"
 #include "policy/integer_program.h"
 #include "runtime/commands/options.h"
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
+#include "runtime/format/model_file.h"
 
 namespace bitpilot {
 namespace {
@@ -102,6 +106,7 @@ std::string data_of_run(const std::string& run) {
   return std::filesystem::exists(run + "/recipe.json") ? read_run_recipe(run).data : "";
 }
 
+constexpr double kEqualCost = 0.02;  // random controls cost up to this share less than what was found
 constexpr int kTaught = 800;     // configurations that the predictor learns from
 constexpr int kHeldBack = 100;   // and is judged on
 
@@ -137,13 +142,13 @@ Found search_genetically(const BitSpace& bits, const CostTable& cost, const Conf
 }  // namespace
 
 int run_search(const std::vector<std::string>& args) {
-  std::string run, model_file, data, method = "greedy", json_file, sensitivity_file;
+  std::string run, model_file, data, method = "greedy", json_file, sensitivity_file, export_file;
   std::string budget_text, cost_text = "bops";
-  std::int64_t images = 1024, threads = 2;
+  std::int64_t images = 1024, threads = 2, controls = 0;
   bool quiet = false;
   Options options("search", "find the best fixed mixed-precision configuration, by inference only");
-  options.text("run", "DIR", run, "run folder (its model.safetensors and its data set)");
-  options.text("model", "FILE", model_file, "model file, instead of --run");
+  options.text("run", "DIR", run, "run folder: configurations are judged by its supernet, each with its own normalisation");
+  options.text("model", "FILE", model_file, "model file, instead of --run: judged as integers with the nearest anchor's normalisation");
   options.text("data", "SET", data, "data set whose validation split is searched on; default: the run's");
   options.text("method", "NAME", method, "greedy (move by move), ilp (an integer program over each layer's measured sensitivity) or genetic (by a learned predictor)");
   options.text("budget", "R", budget_text, "cost to reach: relative to uniform 8 bits, or with --cost latency in milliseconds (2.5ms)").required();
@@ -151,6 +156,8 @@ int run_search(const std::vector<std::string>& args) {
   options.integer("images", "N", images, 16, 1000000, "pictures of the validation split, degraded by the standard mixture");
   options.integer("threads", "N", threads, 1, 256, "threads; the result does not depend on it");
   options.text("sensitivity", "FILE.json", sensitivity_file, "write what each layer loses when only it, and all but it, are lowered; picture in FILE.svg");
+  options.text("export", "FILE", export_file, "of --run: write its model with the found configuration as one more anchor, \"searched\", calibrated as the others are");
+  options.integer("controls", "N", controls, 1, 1000, "of --run: judge so many random configurations of equal cost beside it, on the test split");
   options.text("json", "FILE", json_file, "write the result, usable as eval --bits FILE; - for stdout");
   options.flag("quiet", quiet, "no progress");
   if (!options.parse(args)) return 0;
@@ -160,6 +167,9 @@ int run_search(const std::vector<std::string>& args) {
     throw Error(ExitCode::kUsage, "--sensitivity takes a file that ends in .json", "bitpilot search", "its picture is written beside it, as .svg");
   if (run.empty() == model_file.empty())
     throw Error(ExitCode::kUsage, "give one of --run and --model", "bitpilot search", "see `bitpilot search --help`");
+  if (run.empty() && (!export_file.empty() || controls > 0))
+    throw Error(ExitCode::kUsage, std::string(export_file.empty() ? "--controls" : "--export") + " calibrates configurations, which takes a run", "bitpilot search",
+                "give --run DIR instead of --model");
   check_cost(cost_text);
   if (data.empty() && !run.empty()) data = data_of_run(run);
   if (data.empty()) throw Error(ExitCode::kUsage, "--data SET is missing", "bitpilot search", "name the data set to search on");
@@ -172,7 +182,10 @@ int run_search(const std::vector<std::string>& args) {
   const auto set = first_images(splits.validation, static_cast<std::size_t>(images));
   const auto samples = std::make_shared<const std::vector<Sample>>(
       evaluation_samples(*set, EvaluationSet::kSeen, standard_mixture(), parts.network.input_shape(), parts.preprocessing.stretch));
-  const ConfigJudge judge = engine_judge(model, samples, static_cast<int>(threads));
+  std::optional<FinishedRun> opened;
+  if (!run.empty()) opened.emplace(run, static_cast<int>(threads));
+  const ConfigJudge judge = opened ? batch_judge(&opened->training().supernet, *samples, static_cast<int>(threads))
+                                   : engine_judge(model, samples, static_cast<int>(threads));
   std::optional<Sensitivity> sensitivity;
   if (method == "ilp" || !sensitivity_file.empty()) sensitivity = measure_sensitivity(parts.space, cost, judge);
   if (!sensitivity_file.empty()) write_sensitivity(*sensitivity, parts.network, parts.space, sensitivity_file, samples->size());
@@ -188,6 +201,15 @@ int run_search(const std::vector<std::string>& args) {
   record["images"] = samples->size();
   std::cout << to_string(found.best.config, parts.space) << "\n  relative cost " << found.best.relative << ", accuracy " << found.best.accuracy
             << " on " << samples->size() << " validation pictures, " << record["evaluations"] << " evaluations\n";
+  if (controls > 0) {
+    const DrawSpace space{parts.space, cost, {}};
+    record["against_random"] = against_random(opened->training(), found.best.config,
+                                              random_configs_at(space, found.best.relative, kEqualCost, static_cast<int>(controls), /*seed=*/0));
+    for (const auto& [set, result] : record["against_random"].items())
+      std::cout << "  " << set << ": " << result["found"] << ", random ones of its cost " << result["random_mean"] << " in the mean, "
+                << result["random_best"] << " at best\n";
+  }
+  if (!export_file.empty()) write_model(export_with(opened->training(), {{"searched", found.best.config}}), export_file);
   if (json_file == "-") std::cout << record.dump(2) << "\n";
   else if (!json_file.empty()) write_file_atomically(json_file, record.dump(2) + "\n");
   return 0;

@@ -87,6 +87,18 @@ for method in greedy ilp; do  # what search writes, eval reads
     "$bitpilot" eval --model "$work/whole/model.safetensors" --data fashion-mnist --limit 20 --bits "$work/found.json" --quiet >>"$work/log" 2>&1 ||
     { cat "$work/log"; fail "eval --bits of what search --method $method found"; }
 done
+"$train" search --run "$work/whole" --method ilp --budget 0.9 --images 32 --quiet --controls 2 --export "$work/found.safetensors" --json "$work/found.json" \
+  >"$work/log" 2>&1 || { cat "$work/log"; fail "search --export"; }
+grep -q '"random_mean"' "$work/found.json" || fail "search --controls"
+"$bitpilot" eval --model "$work/found.safetensors" --data fashion-mnist --limit 20 --bits searched --json "$work/eval.json" --quiet >"$work/log" 2>&1 &&
+  python3 - "$work/found.json" "$work/eval.json" <<'CHECK' || { cat "$work/log"; fail "eval --bits searched"; }
+import json, sys
+found, judged = (json.load(open(path)) for path in sys.argv[1:])
+assert abs(found["relative"] - judged["bops"]["relative"]) < 1e-6, (found["relative"], judged["bops"])
+assert [row["config"] for row in judged["configs"]] == ["searched"], judged["configs"]
+CHECK
+"$train" search --model "$work/found.safetensors" --data fashion-mnist --budget 0.9 --images 32 --export "$work/none" >"$work/log" 2>&1
+[ $? -eq 2 ] && grep -q -- '--run' "$work/log" && [ ! -e "$work/none" ] || fail "search --export without a run must exit 2"
 "$train" search --run "$work/whole" --budget 1ms --images 32 --quiet >"$work/log" 2>&1
 [ $? -eq 2 ] && grep -q 'latency:FILE' "$work/log" || fail "search in milliseconds without times must exit 2"
 "$train" export --run "$work/whole" --format onnx --bits u4 --out "$work/u4.onnx" >"$work/log" 2>&1 && [ -s "$work/u4.onnx" ] || fail "export --format onnx"
