@@ -102,13 +102,15 @@ void Planner::add_step(Plan& plan, int step) const {
   const StepNumbers& now = numbers(plan, step);
   const std::size_t count = step == 0 ? 1 : now.outputs.size();  // the stem stores its carry only
   std::vector<CodeOutput>& outputs = plan.outputs.emplace_back();
+  const int operand = layout_.steps()[static_cast<std::size_t>(step)].add_operand;
+  const float carry_step = operand < 0 ? 0.0F : model_.carries[static_cast<std::size_t>(operand)].step;
   for (std::size_t o = 0; o < count; ++o) {
     const int slot = slot_before_pool(plan, step, static_cast<int>(o));
     const StepNumbers::Output& code = now.outputs[o];
     const bool carry = o == 0 && layout_.step_slots(step).carry >= 0;
     if (!carry && !layout_.max_pool(step)) plan.borders.push_back({slot, static_cast<std::uint8_t>(code.zero_point)});
-    outputs.push_back(
-        {origin(slot), grid(slot).plane(), code.scale, code.zero_point, integer::unsigned_highest(code.bits)});
+    outputs.push_back({origin(slot), grid(slot).plane(), code.scale, code.zero_point,
+                       integer::unsigned_highest(code.bits), stays_bounded(now, carry_step, code.scale)});
   }
   if (model_.network.layer(step).op == Op::kConv2d)
     add_conv(plan, step, outputs.data(), static_cast<int>(count));

@@ -22,6 +22,12 @@ void put(std::uint8_t* lane, Packing::Format format, int channel, std::int16_t v
     std::memcpy(lane + 2 * kWordOfChannel[channel], &value, sizeof(value));
 }
 
+/// Byte of a tap of filter `in_group` of a group of Packing::Lanes::kTaps.
+constexpr std::size_t kTapsInRow = 3, kTapGroupBytes = 48;
+std::size_t tap_place(std::size_t tap, std::size_t in_group) {
+  return tap / kTapsInRow * 16 + in_group * 4 + tap % kTapsInRow;
+}
+
 }  // namespace
 
 TablePlace table_place(const Packing& packing, int channel) {
@@ -49,7 +55,8 @@ PackedWeights pack_weights(const EffectiveWeights& weights, Packing packing) {
   PackedWeights packed;
   packed.packing = packing;
   packed.weight_bound = std::max({1, -weights.lowest(), weights.highest()});
-  packed.group_bytes = round_up(planes * taps * group * lane, kAlignment);
+  const bool by_taps = packing.lanes == Packing::Lanes::kTaps;
+  packed.group_bytes = round_up(by_taps ? kTapGroupBytes : planes * taps * group * lane, kAlignment);
   const std::size_t bytes = std::max(packed.group_bytes * groups, kAlignment);
   packed.data_.reset(static_cast<std::uint8_t*>(std::aligned_alloc(kAlignment, bytes)));
   if (!packed.data_) throw std::bad_alloc();
@@ -68,6 +75,8 @@ PackedWeights pack_weights(const EffectiveWeights& weights, Packing packing) {
           const std::size_t at =
               (static_cast<std::size_t>(place.plane) * taps + t) * 2 + static_cast<std::size_t>(place.slot);
           first[at * group + o % group] |= static_cast<std::uint8_t>((value & 3) << place.shift);
+        } else if (by_taps) {
+          first[tap_place(t, o % group)] = static_cast<std::uint8_t>(static_cast<std::int8_t>(value));
         } else {
           put(first + ((quad * taps + t) * group + o % group) * lane, packing.format, static_cast<int>(channel), value);
         }
