@@ -204,7 +204,7 @@ void Planner::add_conv(Plan& plan, int step, const CodeOutput* outputs, int outp
   task.quads = depthwise ? 1 : quads(in);
   task.quad_step = depthwise ? 1 : 0;
   task.code_bound = integer::unsigned_highest(now.bits.activation);
-  task.weight_bound = weights.weight_bound;
+  task.narrow_steps = weights.narrow_steps(task.code_bound);
   task.multiplier = now.multiplier.data();
   task.bias = now.bias.data();
   if (fused.add_operand >= 0) {

@@ -72,7 +72,7 @@ int packings(const ConvShape& shape, Packing (&legal)[kMaxPackings]) {
 }
 
 void conv_prepared(const PreparedTask& task) {
-  const bool narrow = 2 * task.code_bound * task.weight_bound * kNarrowSteps <= 32767;
+  const bool narrow = task.narrow_steps >= kNarrowSteps;
   if (task.packing.format == Packing::Format::kTables)
     conv_by_tables(task);
   else if (task.packing.lanes == Packing::Lanes::kFilters && narrow)

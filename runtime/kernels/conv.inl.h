@@ -40,9 +40,6 @@ struct OwnWords : Words {
   }
 };
 
-/// Products that 16-bit sums of a task can take before they could overflow.
-static inline int narrow_steps(const PreparedTask& task) { return 32767 / (2 * task.code_bound * task.weight_bound); }
-
 /// f of four filters (one quad of the result) at one vector of positions -> one code per output.
 template <bool ADD>
 [[gnu::always_inline]] static inline void store_quad(const PreparedTask& task, int filter, int position, Lanes stored,
@@ -89,7 +86,7 @@ static inline void conv_tile(const PreparedTask& task, int group, int first, con
     sums[f][v] = splat(Dot::kNarrow ? 0 : task.bias[filter + f]);
     if constexpr (Dot::kNarrow) store_all(wide + (f * VECTORS + v) * kLanes, splat(task.bias[filter + f]));
   }
-  const int steps = Dot::kNarrow ? narrow_steps(task) : 0;
+  const int steps = Dot::kNarrow ? task.narrow_steps : 0;
   int left = steps;
 
   const std::uint8_t* weights =

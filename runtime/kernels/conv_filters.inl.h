@@ -50,7 +50,7 @@ static inline void filters_tile(const PreparedTask& task, int group, const std::
   }
   BITPILOT_UNROLL for (int q = 0; q < BLOCKS * kLanes / 4; ++q)
       expect_stores(task, static_cast<std::size_t>(group * kLanes / 4 + q), 4 * static_cast<std::size_t>(position), 1);
-  const int steps = Dot::kNarrow ? narrow_steps(task) : 0;
+  const int steps = Dot::kNarrow ? task.narrow_steps : 0;
   int left = steps;
 
   const std::size_t group_bytes = task.group_bytes, src_plane = task.src_plane;  // locals: the fence reloads members

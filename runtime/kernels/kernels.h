@@ -106,9 +106,9 @@ struct ConvTask {
   int first_group = 0;                    ///< the same for filter groups
   int groups = 0;                         ///< end of the filter groups computed
   int quads = 0;                          ///< input quads that each group reads ...
-  int quad_step = 0;       ///< ... from quad group * quad_step on: 0 dense, 1 depthwise (its filter groups are of 4)
-  int code_bound = 255;    ///< no input code is larger
-  int weight_bound = 128;  ///< no |effective weight| is larger
+  int quad_step = 0;     ///< ... from quad group * quad_step on: 0 dense, 1 depthwise (its filter groups are of 4)
+  int code_bound = 255;  ///< no input code is larger
+  int narrow_steps = 1;  ///< PackedWeights::narrow_steps
   const float* multiplier = nullptr;   ///< per filter
   const std::int32_t* bias = nullptr;  ///< per filter
   CarryInput carry;

@@ -141,7 +141,7 @@ class Convolution {
     task.quads = p_.depthwise ? 1 : (p_.in + 3) / 4;
     task.quad_step = p_.depthwise ? 1 : 0;
     task.code_bound = (1 << p_.bits_a) - 1;
-    task.weight_bound = packed.weight_bound;
+    task.narrow_steps = packed.narrow_steps(task.code_bound);
     task.multiplier = multiplier_.data();
     task.bias = bias_.data();
     if (p_.add) task.carry = {carry_.bytes.data() + carry_.origin, carry_.plane, 0.31F, 128};
