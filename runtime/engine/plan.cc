@@ -5,6 +5,7 @@
 
 #include "runtime/core/error.h"
 #include "runtime/core/integer.h"
+#include "runtime/engine/chain.h"
 
 namespace bitpilot {
 namespace {
@@ -67,6 +68,7 @@ Plan Planner::rest(std::shared_ptr<const std::vector<StepNumbers>> all) const {
     if (step.layer > 0) add_step(plan, step.layer);
     plan.layers.resize(plan.tasks.size(), step.layer);
   }
+  plan.chains = find_chains(plan, layout_);
   list_stored(plan);
   return plan;
 }
