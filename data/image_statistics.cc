@@ -22,23 +22,15 @@
 
 #include <bit>
 #include <cmath>
-#include <cstdlib>
+#include <cstring>
 
+#include "data/picture_sums.h"
 #include "runtime/core/error.h"
 
 namespace bitpilot {
 namespace {
 
-constexpr int kWidest = 2048;  // a row's sum of squared Laplacians stays below 2^31
-constexpr int kIsolatedStep = 32;
 constexpr float kImmerkaer = 0.20888568F;  // sqrt(pi / 2) / 6
-
-struct Sums {
-  std::int64_t laplacian_squares = 0, isolated = 0;
-  std::int64_t jumps = 0, jump_squares = 0, border_jumps = 0;  // |d|, d^2, |d| across 8-pixel borders
-  std::int64_t second = 0, half_second = 0;                    // Immerkaer sums, of the picture and of its 2 x 2 sums
-  std::int64_t detail = 0, half_detail = 0;                    // squared Haar coefficients, times 4 and 16
-};
 
 /// log2 of a positive float32: exponent plus atanh series of the mantissa in [sqrt(1/2), sqrt(2)).
 float log2_exact(float value) {
@@ -62,146 +54,64 @@ float log2_exact(float value) {
 float log_compressed(float value) { return log2_exact(1.0F + value); }
 float ratio(std::int64_t sum, std::int64_t count) { return static_cast<float>(sum) / static_cast<float>(count); }
 
-void add_row_jumps(const std::uint8_t* row, int width, Sums& sums) {
-  int absolute = 0, squares = 0, border = 0;
-  for (int x = 0; x + 1 < width; ++x) {
-    const int d = row[x + 1] - row[x];
-    absolute += std::abs(d);
-    squares += d * d;
-  }
-  for (int x = 7; x + 1 < width; x += 8) border += std::abs(row[x + 1] - row[x]);
-  sums.jumps += absolute;
-  sums.jump_squares += squares;
-  sums.border_jumps += border;
-}
-
-void add_column_jumps(const std::uint8_t* row, const std::uint8_t* below, int width, bool border, Sums& sums) {
-  int absolute = 0, squares = 0;
-  for (int x = 0; x < width; ++x) {
-    const int d = below[x] - row[x];
-    absolute += std::abs(d);
-    squares += d * d;
-  }
-  sums.jumps += absolute;
-  sums.jump_squares += squares;
-  if (border) sums.border_jumps += absolute;
-}
-
-/// Laplacian, Immerkaer mask and isolated extremes of one interior row.
-void add_interior(const std::uint8_t* above, const std::uint8_t* row, const std::uint8_t* below, int width,
-                  Sums& sums) {
-  int squares = 0, second = 0, isolated = 0;
-  for (int x = 1; x + 1 < width; ++x) {
-    const int left = row[x] - row[x - 1], right = row[x] - row[x + 1], up = row[x] - above[x], down = row[x] - below[x];
-    const int laplacian = left + right + up + down;
-    squares += laplacian * laplacian;
-    // The mask [1 -2 1; -2 4 -2; 1 -2 1] is twice the Laplacian along the axes' sum less the eight neighbours' sum: 4 p
-    // - 2 axes + corners.
-    const int corners = above[x - 1] + above[x + 1] + below[x - 1] + below[x + 1];
-    second += std::abs(2 * laplacian - 4 * row[x] + corners);
-    const int lowest = std::min(std::min(left, right), std::min(up, down)),
-              highest = std::max(std::max(left, right), std::max(up, down));
-    isolated += static_cast<int>(lowest > kIsolatedStep) | static_cast<int>(highest < -kIsolatedStep);
-  }
-  sums.laplacian_squares += squares;
-  sums.second += second;
-  sums.isolated += isolated;
-}
-
-/// 2 x 2 sums of the picture, with the energy of the Haar details that they leave behind.
-std::vector<std::int32_t> halve(const ImageView& p, Sums& sums) {
-  const int height = p.height / 2, width = p.width / 2;
-  std::vector<std::int32_t> half(static_cast<std::size_t>(height) * static_cast<std::size_t>(width));
-  for (int y = 0; y < height; ++y) {
-    const std::uint8_t *top = p.row(2 * y), *bottom = p.row(2 * y + 1);
-    std::int32_t* out = half.data() + static_cast<std::size_t>(y) * static_cast<std::size_t>(width);
-    int energy = 0;
-    for (int x = 0; x < width; ++x) {
-      const int top_sum = top[2 * x] + top[2 * x + 1], bottom_sum = bottom[2 * x] + bottom[2 * x + 1];
-      const int top_step = top[2 * x] - top[2 * x + 1], bottom_step = bottom[2 * x] - bottom[2 * x + 1];
-      const int across = top_step + bottom_step, along = top_sum - bottom_sum, diagonal = top_step - bottom_step;
-      out[x] = top_sum + bottom_sum;
-      energy += across * across + along * along + diagonal * diagonal;
-    }
-    sums.detail += energy;
-  }
-  return half;
-}
-
-void add_half(const std::vector<std::int32_t>& half, int height, int width, Sums& sums) {
-  const auto row = [&](int y) { return half.data() + static_cast<std::size_t>(y) * static_cast<std::size_t>(width); };
-  for (int y = 1; y + 1 < height; ++y) {
-    const std::int32_t *above = row(y - 1), *here = row(y), *below = row(y + 1);
-    int second = 0;
-    for (int x = 1; x + 1 < width; ++x)
-      second += std::abs(4 * here[x] - 2 * (here[x - 1] + here[x + 1] + above[x] + below[x]) + above[x - 1] +
-                         above[x + 1] + below[x - 1] + below[x + 1]);
-    sums.half_second += second;
-  }
-  for (int y = 0; y + 1 < height; y += 2) {
-    const std::int32_t *top = row(y), *bottom = row(y + 1);
-    std::int64_t energy = 0;
-    for (int x = 0; x + 1 < width; x += 2) {
-      const int across = top[x] - top[x + 1] + bottom[x] - bottom[x + 1],
-                along = top[x] + top[x + 1] - bottom[x] - bottom[x + 1];
-      const int diagonal = top[x] - top[x + 1] - bottom[x] + bottom[x + 1];
-      energy += static_cast<std::int64_t>(across) * across + static_cast<std::int64_t>(along) * along +
-                static_cast<std::int64_t>(diagonal) * diagonal;
-    }
-    sums.half_detail += energy;
-  }
-}
-
 using Histogram = std::array<std::int32_t, 256>;
+constexpr std::size_t kBinCount = 32, kBinValues = 8;
 
-Histogram histogram(const ImageView& p) {
-  std::array<Histogram, 2> counts{};  // two, so that equal neighbours do not wait for each other
-  for (int y = 0; y < p.height; ++y) {
-    const std::uint8_t* row = p.row(y);
-    int x = 0;
-    for (; x + 1 < p.width; x += 2) {
-      ++counts[0][row[x]];
-      ++counts[1][row[x + 1]];
-    }
-    if (x < p.width) ++counts[0][row[x]];
+/// Counts of the values, and of the kBinCount runs of kBinValues of them.
+struct Counts {
+  Histogram values;
+  std::array<std::int32_t, kBinCount> bins{};
+};
+
+/// Eight tables, so that equal neighbours, such as those of a background, do not wait for each other.
+void count_row(const std::uint8_t* row, int width, std::array<Histogram, 8>& tables) {
+  int x = 0;
+  for (; x + 8 <= width; x += 8) {
+    std::uint64_t pixels;
+    std::memcpy(&pixels, row + x, sizeof(pixels));
+    for (std::size_t t = 0; t < 8; ++t) ++tables[t][pixels >> (8 * t) & 255];
   }
-  for (std::size_t v = 0; v < 256; ++v) counts[0][v] += counts[1][v];
-  return counts[0];
+  for (; x < width; ++x) ++tables[static_cast<std::size_t>(x % 8)][row[x]];
 }
 
-int value_at_rank(const Histogram& counts, std::int64_t rank) {
+Counts count(const ImageView& p) {
+  std::array<Histogram, 8> tables{};
+  for (int y = 0; y < p.height; ++y) count_row(p.row(y), p.width, tables);
+  Counts counts;
+  for (std::size_t v = 0; v < 256; ++v)
+    counts.values[v] = tables[0][v] + tables[1][v] + tables[2][v] + tables[3][v] + tables[4][v] + tables[5][v] +
+                       tables[6][v] + tables[7][v];
+  for (std::size_t v = 0; v < 256; ++v) counts.bins[v / kBinValues] += counts.values[v];
+  return counts;
+}
+
+int value_at_rank(const Counts& counts, std::int64_t rank) {
   std::int64_t below = 0;
-  for (int v = 0; v < 256; ++v) {
-    below += counts[static_cast<std::size_t>(v)];
-    if (below > rank) return v;
+  std::size_t bin = 0;
+  while (bin + 1 < kBinCount && below + counts.bins[bin] <= rank) below += counts.bins[bin++];
+  for (std::size_t v = kBinValues * bin; v < kBinValues * (bin + 1); ++v) {
+    below += counts.values[v];
+    if (below > rank) return static_cast<int>(v);
   }
   return 255;
 }
 
-PixelRange percentiles(const Histogram& counts, std::int64_t pixels) {
+PixelRange percentiles(const Counts& counts, std::int64_t pixels) {
   return {value_at_rank(counts, (2 * (pixels - 1) + 50) / 100), value_at_rank(counts, (98 * (pixels - 1) + 50) / 100)};
 }
 
-void add_histogram_values(const Histogram& counts, std::int64_t pixels, const PixelRange& range,
+void add_histogram_values(const Counts& counts, const PictureSums& sums, std::int64_t pixels, const PixelRange& range,
                           std::array<float, kStatisticsCount>& values) {
-  std::int64_t sum = 0, squares = 0, bin_squares = 0;
-  for (std::size_t bin = 0; bin < 32; ++bin) {
-    std::int64_t in_bin = 0;
-    for (std::size_t v = 8 * bin; v < 8 * bin + 8; ++v) {
-      const auto level = static_cast<std::int64_t>(v);
-      in_bin += counts[v];
-      sum += counts[v] * level;
-      squares += counts[v] * level * level;
-    }
-    bin_squares += in_bin * in_bin;
-  }
-  values[6] = std::sqrt(static_cast<float>(pixels * squares - sum * sum)) / static_cast<float>(pixels);
+  std::int64_t bin_squares = 0;
+  for (const std::int64_t in_bin : counts.bins) bin_squares += in_bin * in_bin;
+  values[6] =
+      std::sqrt(static_cast<float>(pixels * sums.squares - sums.values * sums.values)) / static_cast<float>(pixels);
   values[7] = static_cast<float>(range.high - range.low);
-  values[8] = ratio(sum, pixels);
+  values[8] = ratio(sums.values, pixels);
   values[9] = 2.0F * log2_exact(static_cast<float>(pixels)) - log2_exact(static_cast<float>(bin_squares));
 }
 
-void add_sum_values(const Sums& sums, std::int64_t height, std::int64_t width,
+void add_sum_values(const PictureSums& sums, std::int64_t height, std::int64_t width,
                     std::array<float, kStatisticsCount>& values) {
   const std::int64_t interior = (height - 2) * (width - 2), half_interior = (height / 2 - 2) * (width / 2 - 2);
   const std::int64_t border_pairs = (width - 1) / 8 * height + (height - 1) / 8 * width;
@@ -234,30 +144,24 @@ const std::array<std::string, kStatisticsCount>& statistics_names() {
 }
 
 ImageStatistics image_statistics(const ImageView& p, PixelRange* range) {
-  if (p.channels != 1 || p.height < 8 || p.width < 8 || p.width > kWidest)
+  if (p.channels != 1 || p.height < 8 || p.width < 8 || p.width > kWidestSummed)
     throw Error(ExitCode::kBug,
                 "image statistics of a " + std::to_string(p.height) + " x " + std::to_string(p.width) + " x " +
                     std::to_string(p.channels) + " picture",
                 "image_statistics", "networks need one luma channel of 8 x 8 to 2048 pixels");
-  Sums sums;
-  for (int y = 0; y < p.height; ++y) {
-    add_row_jumps(p.row(y), p.width, sums);
-    if (y + 1 < p.height) add_column_jumps(p.row(y), p.row(y + 1), p.width, y % 8 == 7, sums);
-    if (y > 0 && y + 1 < p.height) add_interior(p.row(y - 1), p.row(y), p.row(y + 1), p.width, sums);
-  }
-  add_half(halve(p, sums), p.height / 2, p.width / 2, sums);
-  const Histogram counts = histogram(p);
+  const PictureSums sums = picture_sums(p);
+  const Counts counts = count(p);
   const std::int64_t pixels = static_cast<std::int64_t>(p.height) * p.width;
   const PixelRange taken = percentiles(counts, pixels);
   if (range != nullptr) *range = taken;
   ImageStatistics statistics;
-  add_histogram_values(counts, pixels, taken, statistics.values);
+  add_histogram_values(counts, sums, pixels, taken, statistics.values);
   add_sum_values(sums, p.height, p.width, statistics.values);
   return statistics;
 }
 
 PixelRange pixel_range(const ImageView& luma) {
-  return percentiles(histogram(luma), static_cast<std::int64_t>(luma.height) * luma.width);
+  return percentiles(count(luma), static_cast<std::int64_t>(luma.height) * luma.width);
 }
 
 double statistics_bops(int height, int width) {

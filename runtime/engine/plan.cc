@@ -5,6 +5,7 @@
 
 #include "runtime/core/error.h"
 #include "runtime/core/integer.h"
+#include "runtime/engine/chain.h"
 
 namespace bitpilot {
 namespace {
@@ -67,6 +68,7 @@ Plan Planner::rest(std::shared_ptr<const std::vector<StepNumbers>> all) const {
     if (step.layer > 0) add_step(plan, step.layer);
     plan.layers.resize(plan.tasks.size(), step.layer);
   }
+  plan.chains = find_chains(plan, layout_);
   list_stored(plan);
   return plan;
 }
@@ -102,13 +104,15 @@ void Planner::add_step(Plan& plan, int step) const {
   const StepNumbers& now = numbers(plan, step);
   const std::size_t count = step == 0 ? 1 : now.outputs.size();  // the stem stores its carry only
   std::vector<CodeOutput>& outputs = plan.outputs.emplace_back();
+  const int operand = layout_.steps()[static_cast<std::size_t>(step)].add_operand;
+  const float carry_step = operand < 0 ? 0.0F : model_.carries[static_cast<std::size_t>(operand)].step;
   for (std::size_t o = 0; o < count; ++o) {
     const int slot = slot_before_pool(plan, step, static_cast<int>(o));
     const StepNumbers::Output& code = now.outputs[o];
     const bool carry = o == 0 && layout_.step_slots(step).carry >= 0;
     if (!carry && !layout_.max_pool(step)) plan.borders.push_back({slot, static_cast<std::uint8_t>(code.zero_point)});
-    outputs.push_back(
-        {origin(slot), grid(slot).plane(), code.scale, code.zero_point, integer::unsigned_highest(code.bits)});
+    outputs.push_back({origin(slot), grid(slot).plane(), code.scale, code.zero_point,
+                       integer::unsigned_highest(code.bits), stays_bounded(now, carry_step, code.scale)});
   }
   if (model_.network.layer(step).op == Op::kConv2d)
     add_conv(plan, step, outputs.data(), static_cast<int>(count));
@@ -202,7 +206,7 @@ void Planner::add_conv(Plan& plan, int step, const CodeOutput* outputs, int outp
   task.quads = depthwise ? 1 : quads(in);
   task.quad_step = depthwise ? 1 : 0;
   task.code_bound = integer::unsigned_highest(now.bits.activation);
-  task.weight_bound = weights.weight_bound;
+  task.narrow_steps = weights.narrow_steps(task.code_bound);
   task.multiplier = now.multiplier.data();
   task.bias = now.bias.data();
   if (fused.add_operand >= 0) {

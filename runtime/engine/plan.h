@@ -45,9 +45,16 @@ struct Plan {
     int slot = 0;
     std::uint8_t code = 0;
   };
+  /// A convolution, task `first`, and the depthwise one behind it, that can be run in turns: so many filter groups of
+  /// either at a time.
+  struct Chain {
+    std::size_t first = 0;
+    int first_groups = 0, second_groups = 0;
+  };
   std::vector<Border> borders;
   std::vector<PlanTask> tasks;
   std::vector<int> layers;         ///< parallel to tasks: whose work it is
+  std::vector<Chain> chains;       ///< in the order of tasks
   std::vector<StoredCode> stored;  ///< in the order of Session::trace
   std::shared_ptr<const std::vector<StepNumbers>> numbers;
   // That the tasks point to: moving a plan leaves them where they are.

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "runtime/core/integer.h"
+#include "runtime/engine/chain.h"
 
 namespace bitpilot {
 namespace {
@@ -101,17 +102,34 @@ void run_task(const Kernels& kernels, ThreadPool& pool, const PlanTask& task) {
 
 }  // namespace
 
-void run_plan(const Kernels& kernels, ThreadPool& pool, const Plan& plan) {
-  for (const PlanTask& task : plan.tasks) run_task(kernels, pool, task);
+void run_plan(const Kernels& kernels, ThreadPool& pool, const Plan& plan, bool every_value) {
+  auto chain = plan.chains.begin();
+  const auto end = pool.threads() == 1 && !every_value ? plan.chains.end() : chain;
+  for (std::size_t t = 0; t < plan.tasks.size(); ++t) {
+    if (chain != end && chain->first == t) {
+      run_chain(kernels, plan, *chain++);
+      ++t;
+    } else {
+      run_task(kernels, pool, plan.tasks[t]);
+    }
+  }
 }
 
 void time_plan(const Kernels& kernels, ThreadPool& pool, const Plan& plan, std::span<double> seconds) {
-  Clock::time_point before = Clock::now();
+  const auto seconds_of = [&](std::size_t task) -> double& {
+    return seconds[static_cast<std::size_t>(plan.layers[task])];
+  };
+  auto chain = plan.chains.begin();
+  const auto end = pool.threads() == 1 ? plan.chains.end() : chain;
   for (std::size_t t = 0; t < plan.tasks.size(); ++t) {
+    if (chain != end && chain->first == t) {
+      time_chain(kernels, plan, *chain++, seconds_of(t), seconds_of(t + 1));
+      ++t;
+      continue;
+    }
+    const Clock::time_point before = Clock::now();
     run_task(kernels, pool, plan.tasks[t]);
-    const Clock::time_point after = Clock::now();
-    seconds[static_cast<std::size_t>(plan.layers[t])] += std::chrono::duration<double>(after - before).count();
-    before = after;
+    seconds_of(t) += std::chrono::duration<double>(Clock::now() - before).count();
   }
 }
 

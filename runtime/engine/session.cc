@@ -41,7 +41,7 @@ int longest_vector(const Network& network) {
 struct Session::Impl {
   Impl(std::shared_ptr<const Model> shared, int threads);
   void set_borders(const Plan& plan);
-  void run(const Plan& plan);
+  void run(const Plan& plan, bool every_value = false);
   const Plan& plan(const BitConfig& config);
   void write_input(const std::uint8_t* codes);
 
@@ -108,9 +108,9 @@ void Session::Impl::set_borders(const Plan& plan) {
   }
 }
 
-void Session::Impl::run(const Plan& plan) {
+void Session::Impl::run(const Plan& plan, bool every_value) {
   set_borders(plan);
-  run_plan(parts.kernels, pool, plan);
+  run_plan(parts.kernels, pool, plan, every_value);
 }
 
 const Plan& Session::Impl::plan(const BitConfig& config) {
@@ -207,7 +207,7 @@ double Session::time_layer(const BitConfig& config, int layer, int times) {
 
 std::vector<CodeTrace> Session::trace(std::span<const std::uint8_t> codes, const BitConfig& config) {
   start(codes);
-  look(config);
+  impl_->run(impl_->plan(config), /*every_value=*/true);
   std::vector<CodeTrace> traces;
   for (const StoredCode& stored : impl_->plan(config).stored) {
     const Grid& grid = impl_->parts.layout.grid(stored.grid);

@@ -85,6 +85,16 @@ std::vector<std::int16_t> effective_weights(const FoldedLayer& folded) {
   return weights;
 }
 
+bool stays_bounded(const StepNumbers& numbers, float carry_step, float scale) {
+  double largest = 0;
+  for (const float multiplier : numbers.multiplier)
+    largest = std::max(largest, std::abs(static_cast<double>(multiplier)));
+  constexpr double kSums = 2147483648.0, kCodes = 255.0;
+  const double reach =
+      (largest * kSums + std::abs(static_cast<double>(carry_step)) * kCodes) * std::abs(static_cast<double>(scale));
+  return reach < kSums / 2;
+}
+
 std::vector<StepNumbers> resolve(const ModelData& model, const std::vector<FusedStep>& steps, const BitConfig& config) {
   check_config(model.network, model.space, config);
   std::vector<FoldedLayer> folded;

@@ -49,8 +49,13 @@ struct NarrowBytes : Bytes {
 };
 constexpr int kNarrowSteps = 4;
 
+// How every loop ends.
+#include "runtime/kernels/conv_epilogue.inl.h"
+// The loops.
 #include "runtime/kernels/conv.inl.h"
 #include "runtime/kernels/conv_filters.inl.h"
+// After both.
+#include "runtime/kernels/conv_depthwise.inl.h"
 #include "runtime/kernels/pixels.inl.h"
 // Product tables.
 #include "runtime/kernels/vectors_tables256.inl.h"
@@ -66,14 +71,16 @@ int packings(const ConvShape& shape, Packing (&legal)[kMaxPackings]) {
   return packings_with_tables256(shape, bytes, shape.kernel > 1, legal);
 }
 
-void conv(const ConvTask& task) {
-  const bool narrow = 2 * task.code_bound * task.weight_bound * kNarrowSteps <= 32767;
+void conv_prepared(const PreparedTask& task) {
+  const bool narrow = task.narrow_steps >= kNarrowSteps;
   if (task.packing.format == Packing::Format::kTables)
     conv_by_tables(task);
   else if (task.packing.lanes == Packing::Lanes::kFilters && narrow)
     conv_by_filters<NarrowBytes, 4>(task);
   else if (task.packing.lanes == Packing::Lanes::kFilters)
     conv_by_filters<Bytes, 4>(task);
+  else if (task.packing.lanes == Packing::Lanes::kTaps)
+    conv_depthwise<Bytes>(task);
   else if (task.packing.format == Packing::Format::kWords && task.quad_step == 1)
     conv_by_pixels<OwnWords, 4, 2, 4>(task);
   else if (task.packing.format == Packing::Format::kWords)
@@ -83,6 +90,8 @@ void conv(const ConvTask& task) {
   else
     conv_by_pixels<Bytes, 4, 2, 4>(task);
 }
+
+void conv(const ConvTask& task) { prepared(task, conv_prepared); }
 
 std::int64_t peak(int rounds) { return peak_of<NarrowBytes>(rounds); }
 

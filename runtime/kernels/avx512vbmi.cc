@@ -17,9 +17,13 @@ namespace bitpilot::avx512vbmi {
 namespace {
 
 #include "runtime/kernels/vectors512.inl.h"
+// How every loop ends.
+#include "runtime/kernels/conv_epilogue.inl.h"
 // The loops ask for the vectors above.
 #include "runtime/kernels/conv.inl.h"
 #include "runtime/kernels/conv_filters.inl.h"
+// After both.
+#include "runtime/kernels/conv_depthwise.inl.h"
 #include "runtime/kernels/pixels.inl.h"
 // Which of them a layer takes.
 #include "runtime/kernels/conv512.inl.h"
@@ -72,12 +76,14 @@ int packings(const ConvShape& shape, Packing (&legal)[kMaxPackings]) {
   return count;
 }
 
-void conv(const ConvTask& task) {
+void conv_prepared(const PreparedTask& task) {
   if (task.packing.format == Packing::Format::kTables)
     conv_by_table_filters(task);
   else
     conv512(task);
 }
+
+void conv(const ConvTask& task) { prepared(task, conv_prepared); }
 
 /// Codes of one quad, or zeros where there is none.
 inline Vec codes_of_quad(const PairTask& task, int quad, std::size_t at, Vec mask) {

@@ -17,16 +17,20 @@ namespace bitpilot::avx512vnni {
 namespace {
 
 #include "runtime/kernels/vectors512.inl.h"
+// How every loop ends.
+#include "runtime/kernels/conv_epilogue.inl.h"
 // The loops ask for the vectors above.
 #include "runtime/kernels/conv.inl.h"
 #include "runtime/kernels/conv_filters.inl.h"
+// After both.
+#include "runtime/kernels/conv_depthwise.inl.h"
 #include "runtime/kernels/pixels.inl.h"
 // Which of them a layer takes.
 #include "runtime/kernels/conv512.inl.h"
 
 int packings(const ConvShape& shape, Packing (&legal)[kMaxPackings]) { return packings512(shape, legal, 0); }
 
-void conv(const ConvTask& task) { conv512(task); }
+void conv(const ConvTask& task) { prepared(task, conv512); }
 
 std::int64_t peak(int rounds) { return peak_of<Bytes>(rounds); }
 

@@ -34,8 +34,13 @@ struct Bytes {
   }
 };
 
+// How every loop ends.
+#include "runtime/kernels/conv_epilogue.inl.h"
+// The loops.
 #include "runtime/kernels/conv.inl.h"
 #include "runtime/kernels/conv_filters.inl.h"
+// After both.
+#include "runtime/kernels/conv_depthwise.inl.h"
 #include "runtime/kernels/pixels.inl.h"
 // Product tables.
 #include "runtime/kernels/vectors_tables256.inl.h"
@@ -52,11 +57,13 @@ int packings(const ConvShape& shape, Packing (&legal)[kMaxPackings]) {
   return packings_with_tables256(shape, bytes, shape.kernel > 1 && shared, legal);
 }
 
-void conv(const ConvTask& task) {
+void conv_prepared(const PreparedTask& task) {
   if (task.packing.format == Packing::Format::kTables)
     conv_by_tables(task);
   else if (task.packing.lanes == Packing::Lanes::kFilters)
     conv_by_filters<Bytes, 4>(task);
+  else if (task.packing.lanes == Packing::Lanes::kTaps)
+    conv_depthwise<Bytes>(task);
   else if (task.packing.format == Packing::Format::kWords && task.quad_step == 1)
     conv_by_pixels<OwnWords, 4, 2, 4>(task);
   else if (task.packing.format == Packing::Format::kWords)
@@ -64,6 +71,8 @@ void conv(const ConvTask& task) {
   else
     conv_by_pixels<Bytes, 4, 2, 4>(task);
 }
+
+void conv(const ConvTask& task) { prepared(task, conv_prepared); }
 
 std::int64_t peak(int rounds) { return peak_of<Bytes>(rounds); }
 

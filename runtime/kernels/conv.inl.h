@@ -2,7 +2,7 @@
 // region, after its primitives:
 //   Vec, Real        vectors of kLanes int32 / float32; kLanes pixels of one quad of channels fill one Vec of bytes
 //   load, splat      unaligned load; one int in every lane.  to_real, to_int: conversions, round to nearest even
-//   channel_of<C>    byte C of every lane, zero-extended;  to_channel<C>: lane << 8 C;  merge: bitwise or
+//   channel_of<C>    byte C of every lane, zero-extended
 //   even_lanes       every second lane of two vectors
 //   Lanes            which lanes to store: valid_lanes, first_lanes, store_lanes, load_lanes
 //   BITPILOT_FENCE   stops g++ 12 from hoisting loads until it spills;  BITPILOT_UNROLL: of the next loop
@@ -40,57 +40,18 @@ struct OwnWords : Words {
   }
 };
 
-/// Turns values into codes: clamp(rne(f * scale) + zero_point, 0, highest).
-struct CodeLimits {
-  explicit CodeLimits(const CodeOutput& output)
-      : scale(splat_real(output.scale)),
-        lowest(splat_real(static_cast<float>(-output.zero_point))),
-        highest(splat_real(static_cast<float>(output.highest - output.zero_point))),
-        zero(splat(output.zero_point)),
-        plain(output.scale == 1 && output.zero_point == 0) {}
-  Vec code(Real value) const { return sum(to_int(at_most(at_least(multiply(value, scale), lowest), highest)), zero); }
-  /// The same where scale is 1 and the zero point 0, as behind most layers.
-  Vec plain_code(Real value) const { return to_int(at_most(at_least(value, lowest), highest)); }
-  Real scale, lowest, highest;
-  Vec zero;
-  bool plain;
-};
-
-/// Products that 16-bit sums of a task can take before they could overflow.
-static inline int narrow_steps(const ConvTask& task) { return 32767 / (2 * task.code_bound * task.weight_bound); }
-
-/// Codes of four channels side by side.
-static inline Vec merged(Vec c0, Vec c1, Vec c2, Vec c3) {
-  return merge(merge(c0, to_channel<1>(c1)), merge(to_channel<2>(c2), to_channel<3>(c3)));
-}
-
 /// f of four filters (one quad of the result) at one vector of positions -> one code per output.
 template <bool ADD>
-[[gnu::always_inline]] static inline void store_quad(const ConvTask& task, int filter, int position, Lanes stored,
+[[gnu::always_inline]] static inline void store_quad(const PreparedTask& task, int filter, int position, Lanes stored,
                                                      Vec s0, Vec s1, Vec s2, Vec s3) {
-  const std::size_t quad = static_cast<std::size_t>(filter) / 4;
+  const std::size_t quad = static_cast<std::size_t>(filter) / 4, at = 4 * static_cast<std::size_t>(position);
   const float* multiplier = task.multiplier + filter;
-  Real f0 = multiply(to_real(s0), splat_real(multiplier[0]));
-  Real f1 = multiply(to_real(s1), splat_real(multiplier[1]));
-  Real f2 = multiply(to_real(s2), splat_real(multiplier[2]));
-  Real f3 = multiply(to_real(s3), splat_real(multiplier[3]));
-  if (ADD) {
-    const Vec carried = load(task.carry.src + quad * task.carry.plane + 4 * static_cast<std::size_t>(position));
-    const Vec zero = splat(task.carry.zero_point);
-    const Real step = splat_real(task.carry.step);
-    f0 = plus(f0, multiply(to_real(minus(channel_of<0>(carried), zero)), step));
-    f1 = plus(f1, multiply(to_real(minus(channel_of<1>(carried), zero)), step));
-    f2 = plus(f2, multiply(to_real(minus(channel_of<2>(carried), zero)), step));
-    f3 = plus(f3, multiply(to_real(minus(channel_of<3>(carried), zero)), step));
-  }
-  for (int o = 0; o < task.output_count; ++o) {
-    const CodeOutput& output = task.outputs[o];
-    const CodeLimits limits(output);
-    const Vec codes = limits.plain ? merged(limits.plain_code(f0), limits.plain_code(f1), limits.plain_code(f2),
-                                            limits.plain_code(f3))
-                                   : merged(limits.code(f0), limits.code(f1), limits.code(f2), limits.code(f3));
-    store_lanes(output.dst + quad * output.plane + 4 * static_cast<std::size_t>(position), codes, stored);
-  }
+  Real f[4] = {multiply(to_real(s0), splat_real(multiplier[0])), multiply(to_real(s1), splat_real(multiplier[1])),
+               multiply(to_real(s2), splat_real(multiplier[2])), multiply(to_real(s3), splat_real(multiplier[3]))};
+  if (ADD) task.add(f, transposed(load(task.carry.src + quad * task.carry.plane + at)));
+  task.codes(f, [&](const CodeOutput& output, Vec codes) {
+    store_lanes(output.dst + quad * output.plane + at, transposed(codes), stored);
+  });
 }
 
 /// Moves 16-bit sums into the 32-bit ones, which live in memory, and starts them anew.
@@ -112,18 +73,20 @@ static inline Vec load_codes(const std::uint8_t* from) {
 /// FILTERS filters of one group, from `first` on, at VECTORS * kLanes positions that read from `src` on.  STRIDE 1: of
 /// which the valid ones are stored; 2: the first `left_in_row`.
 template <class Dot, int FILTERS, int VECTORS, int GROUP, bool ADD, int STRIDE>
-static inline void conv_tile(const ConvTask& task, int group, int first, const std::uint8_t* src, int position,
+static inline void conv_tile(const PreparedTask& task, int group, int first, const std::uint8_t* src, int position,
                              int left_in_row) {
   Vec sums[FILTERS][VECTORS];
   std::int32_t memory[Dot::kNarrow ? FILTERS * VECTORS * kLanes : 1];
   std::int32_t* wide = memory;
   asm("" : "+r"(wide));  // keeps the 32-bit sums out of the registers that the 16-bit ones need
   const int filter = group * GROUP + first;
+  BITPILOT_UNROLL for (int f = 0; f < FILTERS; f += 4)
+      expect_stores(task, static_cast<std::size_t>(filter + f) / 4, 4 * static_cast<std::size_t>(position), VECTORS);
   BITPILOT_UNROLL for (int f = 0; f < FILTERS; ++f) BITPILOT_UNROLL for (int v = 0; v < VECTORS; ++v) {
     sums[f][v] = splat(Dot::kNarrow ? 0 : task.bias[filter + f]);
     if constexpr (Dot::kNarrow) store_all(wide + (f * VECTORS + v) * kLanes, splat(task.bias[filter + f]));
   }
-  const int steps = Dot::kNarrow ? narrow_steps(task) : 0;
+  const int steps = Dot::kNarrow ? task.narrow_steps : 0;
   int left = steps;
 
   const std::uint8_t* weights =
@@ -172,7 +135,7 @@ static inline void conv_tile(const ConvTask& task, int group, int first, const s
 
 /// `vectors` vectors of positions in tiles of at most VECTORS, the last ones balanced (4 = 2 + 2, not 3 + 1).
 template <class Dot, int FILTERS, int VECTORS, int GROUP, bool ADD, int STRIDE>
-static void conv_run(const ConvTask& task, int group, int first, const std::uint8_t* src, int position, int vectors,
+static void conv_run(const PreparedTask& task, int group, int first, const std::uint8_t* src, int position, int vectors,
                      int left_in_row) {
   for (int tiles = (vectors + VECTORS - 1) / VECTORS; vectors > 0; --tiles) {
     const int now = (vectors + tiles - 1) / tiles;
@@ -201,7 +164,7 @@ static void conv_run(const ConvTask& task, int group, int first, const std::uint
 
 /// Flat positions, border columns included.
 template <class Dot, int FILTERS, int VECTORS, int GROUP, bool ADD>
-static void conv_flat(const ConvTask& task) {
+[[gnu::noinline]] static void conv_flat(const PreparedTask& task) {
   const int from = task.first_position, vectors = (task.positions - from + kLanes - 1) / kLanes;
   for (int group = task.first_group; group < task.groups; ++group)
     for (int first = 0; first < GROUP; first += FILTERS)
@@ -211,7 +174,7 @@ static void conv_flat(const ConvTask& task) {
 
 /// Row by row, reading every second pixel in place.
 template <class Dot, int VECTORS, bool ADD>
-static void conv_rows(const ConvTask& task) {
+[[gnu::noinline]] static void conv_rows(const PreparedTask& task) {
   const int first = (task.first_position + task.row - 1) / task.row, end = (task.positions + task.row - 1) / task.row;
   for (int group = task.first_group; group < task.groups; ++group)
     for (int y = first; y < end; ++y)
@@ -221,7 +184,7 @@ static void conv_rows(const ConvTask& task) {
 
 /// By pixels; VECTORS vectors of them at a time.
 template <class Dot, int FILTERS, int VECTORS, int GROUP>
-static void conv_by_pixels(const ConvTask& task) {
+static void conv_by_pixels(const PreparedTask& task) {
   const bool add = task.carry.src != nullptr;
   if (task.packing.lanes == Packing::Lanes::kPixels)
     add ? conv_flat<Dot, FILTERS, VECTORS, GROUP, true>(task) : conv_flat<Dot, FILTERS, VECTORS, GROUP, false>(task);

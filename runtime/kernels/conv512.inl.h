@@ -7,6 +7,8 @@ static int packings512(const ConvShape& shape, Packing (&legal)[kMaxPackings], i
   Packing by_pixels{bytes ? Packing::Format::kBytes : Packing::Format::kWords, 4, Packing::Lanes::kPixels};
   if (!bytes || shape.depthwise) {
     const Packing by_rows{by_pixels.format, 4, Packing::Lanes::kRows};
+    // A row of the window in a lane takes three products where quads of channels take one.
+    if (bytes && shape.kernel == 3 && shape.stride <= 2) legal[count++] = {by_pixels.format, 4, Packing::Lanes::kTaps};
     // A depthwise layer has too little to compute to make up for a copy, unless its rows leave lanes empty.
     const bool rows_first = shape.stride == 2 && shape.width >= kLanes;
     if (rows_first) legal[count++] = by_rows;
@@ -24,9 +26,11 @@ static int packings512(const ConvShape& shape, Packing (&legal)[kMaxPackings], i
   return count;
 }
 
-static void conv512(const ConvTask& task) {
+static void conv512(const PreparedTask& task) {
   if (task.packing.lanes == Packing::Lanes::kFilters)
     conv_by_filters<Bytes, 8>(task);
+  else if (task.packing.lanes == Packing::Lanes::kTaps)
+    conv_depthwise<Bytes>(task);
   else if (task.packing.format == Packing::Format::kWords && task.quad_step == 1)
     conv_by_pixels<OwnWords, 4, 4, 4>(task);
   else if (task.packing.format == Packing::Format::kWords)

@@ -2,40 +2,27 @@
 // lanes, kLanes of them in a vector, one broadcast quad of codes for each pixel.  A tile is a run of pixels of one row,
 // so nothing is computed for border columns, and a stride is a distance between broadcasts: no copies.  Beside
 // conv.inl.h it needs
-//   pack_pixels              four vectors of codes, one a pixel -> one vector whose 128-bit lane q holds the codes of
-//   quad
-//                            q of these pixels, and codes_of_pixel<P>, which undoes it
-//   load_quads, store_quads  such a vector, from and to `kLanes / 4` planes; the latter its first `count` pixels
+//   load_quads, store_quads  four pixels of a block, as pack_pixels has them, from and to `kLanes / 4` planes; the
+//   latter
+//                            the first `count` of them
 
 /// Codes of four pixels, from `p0` on, of one block of filters.
-[[gnu::always_inline]] static inline void store_pixels(const ConvTask& task, int filter, int position, int count,
+[[gnu::always_inline]] static inline void store_pixels(const PreparedTask& task, int filter, int position, int count,
                                                        Vec s0, Vec s1, Vec s2, Vec s3) {
   const std::size_t quad = static_cast<std::size_t>(filter) / 4, at = 4 * static_cast<std::size_t>(position);
   const Real multiplier = load_real(task.multiplier + filter);
-  Real f0 = multiply(to_real(s0), multiplier), f1 = multiply(to_real(s1), multiplier);
-  Real f2 = multiply(to_real(s2), multiplier), f3 = multiply(to_real(s3), multiplier);
-  if (task.carry.src != nullptr) {
-    const Vec carried = load_quads(task.carry.src + quad * task.carry.plane + at, task.carry.plane);
-    const Vec zero = splat(task.carry.zero_point);
-    const Real step = splat_real(task.carry.step);
-    f0 = plus(f0, multiply(to_real(minus(codes_of_pixel<0>(carried), zero)), step));
-    f1 = plus(f1, multiply(to_real(minus(codes_of_pixel<1>(carried), zero)), step));
-    f2 = plus(f2, multiply(to_real(minus(codes_of_pixel<2>(carried), zero)), step));
-    f3 = plus(f3, multiply(to_real(minus(codes_of_pixel<3>(carried), zero)), step));
-  }
-  for (int o = 0; o < task.output_count; ++o) {
-    const CodeOutput& output = task.outputs[o];
-    const CodeLimits limits(output);
-    const Vec codes = limits.plain ? pack_pixels(limits.plain_code(f0), limits.plain_code(f1), limits.plain_code(f2),
-                                                 limits.plain_code(f3))
-                                   : pack_pixels(limits.code(f0), limits.code(f1), limits.code(f2), limits.code(f3));
+  Real f[4] = {multiply(to_real(s0), multiplier), multiply(to_real(s1), multiplier), multiply(to_real(s2), multiplier),
+               multiply(to_real(s3), multiplier)};
+  if (task.carry.src != nullptr)
+    task.add(f, load_quads(task.carry.src + quad * task.carry.plane + at, task.carry.plane));
+  task.codes(f, [&](const CodeOutput& output, Vec codes) {
     store_quads(output.dst + quad * output.plane + at, output.plane, codes, count);
-  }
+  });
 }
 
 /// Codes of PIXELS pixels, from `position` on, of one block of filters.
 template <int PIXELS>
-[[gnu::always_inline]] static inline void store_run(const ConvTask& task, int filter, int position,
+[[gnu::always_inline]] static inline void store_run(const PreparedTask& task, int filter, int position,
                                                     const Vec (&sums)[PIXELS]) {
   if constexpr (PIXELS < 4) {
     store_pixels(task, filter, position, 1, sums[0], sums[0], sums[0], sums[0]);
@@ -51,7 +38,7 @@ template <int PIXELS>
 
 /// BLOCKS * kLanes filters at PIXELS pixels of one row, STRIDE apart.
 template <class Dot, int BLOCKS, int PIXELS, int STRIDE>
-static inline void filters_tile(const ConvTask& task, int group, const std::uint8_t* src, int position) {
+static inline void filters_tile(const PreparedTask& task, int group, const std::uint8_t* src, int position) {
   Vec sums[BLOCKS][PIXELS];
   alignas(64) std::int32_t memory[Dot::kNarrow ? BLOCKS * PIXELS * kLanes : 1];
   std::int32_t* wide = memory;
@@ -61,7 +48,9 @@ static inline void filters_tile(const ConvTask& task, int group, const std::uint
     sums[b][p] = Dot::kNarrow ? splat(0) : bias;
     if constexpr (Dot::kNarrow) store_all(wide + (b * PIXELS + p) * kLanes, bias);
   }
-  const int steps = Dot::kNarrow ? narrow_steps(task) : 0;
+  BITPILOT_UNROLL for (int q = 0; q < BLOCKS * kLanes / 4; ++q)
+      expect_stores(task, static_cast<std::size_t>(group * kLanes / 4 + q), 4 * static_cast<std::size_t>(position), 1);
+  const int steps = Dot::kNarrow ? task.narrow_steps : 0;
   int left = steps;
 
   const std::size_t group_bytes = task.group_bytes, src_plane = task.src_plane;  // locals: the fence reloads members
@@ -96,14 +85,14 @@ static inline void filters_tile(const ConvTask& task, int group, const std::uint
 template <class Dot, int BLOCKS>
 struct DotTile {
   template <int PIXELS, int STRIDE>
-  static inline void run(const ConvTask& task, int group, const std::uint8_t* src, int position) {
+  static inline void run(const PreparedTask& task, int group, const std::uint8_t* src, int position) {
     filters_tile<Dot, BLOCKS, PIXELS, STRIDE>(task, group, src, position);
   }
 };
 
 /// All rows of a run of blocks.  The last tile of a row reaches back over pixels that are done already.
 template <class Tile, int PIXELS, int STRIDE>
-static void filters_rows(const ConvTask& task, int group) {
+[[gnu::noinline]] static void filters_rows(const PreparedTask& task, int group) {
   const int first = (task.first_position + task.row - 1) / task.row, end = (task.positions + task.row - 1) / task.row;
   for (int y = first; y < end; ++y) {
     const std::uint8_t* const src = task.src + static_cast<std::size_t>(y) * task.src_row;
@@ -117,7 +106,7 @@ static void filters_rows(const ConvTask& task, int group) {
 /// Tiles of PIXELS pixels, of PIXELS - 1 where the width fits those better, or of single pixels in very narrow
 /// pictures.
 template <class Tile, int PIXELS, int STRIDE>
-static void filters_width(const ConvTask& task, int group) {
+static void filters_width(const PreparedTask& task, int group) {
   const int width = task.columns;
   if (width < 4) return filters_rows<Tile, 1, STRIDE>(task, group);
   if constexpr (PIXELS > 4) {
@@ -129,14 +118,14 @@ static void filters_width(const ConvTask& task, int group) {
 }
 
 template <class Dot, int PIXELS, int STRIDE>
-static void filters_groups(const ConvTask& task) {
+static void filters_groups(const PreparedTask& task) {
   int group = task.first_group;
   for (; group + 2 <= task.groups; group += 2) filters_width<DotTile<Dot, 2>, PIXELS, STRIDE>(task, group);
   if (group < task.groups) filters_width<DotTile<Dot, 1>, PIXELS, STRIDE>(task, group);
 }
 
 template <class Dot, int PIXELS>
-static void conv_by_filters(const ConvTask& task) {
+static void conv_by_filters(const PreparedTask& task) {
   if (task.stride == 1)
     filters_groups<Dot, PIXELS, 1>(task);
   else

@@ -46,7 +46,7 @@ constexpr ProductTables<BITS> kProductTables;
 template <int BITS, int BLOCKS>
 struct TableTile {
   template <int PIXELS, int STRIDE>
-  static inline void run(const ConvTask& task, int group, const std::uint8_t* src, int position) {
+  static inline void run(const PreparedTask& task, int group, const std::uint8_t* src, int position) {
     using Tables = ProductTables<BITS>;
     constexpr int kSums = BLOCKS * PIXELS;
     const auto* const tables = reinterpret_cast<const std::uint8_t*>(kProductTables<BITS>.sums);
@@ -87,7 +87,8 @@ struct TableTile {
 
   /// Stores a block of filters; `odd`: how far its second sums stand behind the first.
   template <int PIXELS>
-  static inline void store_sums(const ConvTask& task, int filter, int position, const Vec* words, int odd, Vec starts) {
+  static inline void store_sums(const PreparedTask& task, int filter, int position, const Vec* words, int odd,
+                                Vec starts) {
     Vec sums[4][PIXELS];
     const std::int32_t* const bias = task.bias + filter;
     BITPILOT_UNROLL for (int p = 0; p < PIXELS; ++p) {
@@ -102,7 +103,7 @@ struct TableTile {
 };
 
 template <int BITS, int STRIDE>
-static void table_groups(const ConvTask& task) {
+[[gnu::noinline]] static void table_groups(const PreparedTask& task) {
   int group = task.first_group;
   if constexpr (kTableBlocks == 2)
     for (; group + 2 <= task.groups; group += 2) filters_width<TableTile<BITS, 2>, 4, STRIDE>(task, group);
@@ -112,7 +113,7 @@ static void table_groups(const ConvTask& task) {
 /// Bits of the codes that the tables of a layer are for.
 static inline int table_bits(int code_bound) { return code_bound <= 3 ? 2 : 3; }
 
-static void conv_by_table_filters(const ConvTask& task) {
+static void conv_by_table_filters(const PreparedTask& task) {
   if (table_bits(task.code_bound) == 2)
     task.stride == 1 ? table_groups<2, 1>(task) : table_groups<2, 2>(task);
   else

@@ -18,7 +18,7 @@ constexpr int kTablePositions = 32;
 
 /// Four filters at eight of the 32 positions.
 template <int PART, bool ADD>
-static inline void store_part(const ConvTask& task, int filter, int position, const WideSums (&wide)[4]) {
+static inline void store_part(const PreparedTask& task, int filter, int position, const WideSums (&wide)[4]) {
   const std::int32_t* const bias = task.bias + filter;
   store_quad<ADD>(
       task, filter, position + PART * kLanes, valid_lanes(task.valid, position + PART * kLanes),
@@ -28,7 +28,7 @@ static inline void store_part(const ConvTask& task, int filter, int position, co
 
 /// Four filters at VECTORS * 32 positions.
 template <int VECTORS, bool ADD>
-static inline void table_pixels_tile(const ConvTask& task, int group, int position) {
+static inline void table_pixels_tile(const PreparedTask& task, int group, int position) {
   using Tables = ProductTables<2>;
   constexpr int kFilters = 4, kSums = kFilters * VECTORS;
   const auto* const tables = reinterpret_cast<const std::uint8_t*>(kWeightTables.sums);
@@ -78,7 +78,7 @@ static inline void table_pixels_tile(const ConvTask& task, int group, int positi
 }
 
 template <bool ADD>
-static void table_pixels(const ConvTask& task) {
+[[gnu::noinline]] static void table_pixels(const PreparedTask& task) {
   for (int group = task.first_group; group < task.groups; ++group)
     for (int position = task.first_position; position < task.positions; position += 2 * kTablePositions) {
       if (task.positions - position > kTablePositions)
@@ -88,6 +88,6 @@ static void table_pixels(const ConvTask& task) {
     }
 }
 
-static void conv_by_table_pixels(const ConvTask& task) {
+static void conv_by_table_pixels(const PreparedTask& task) {
   task.carry.src != nullptr ? table_pixels<true>(task) : table_pixels<false>(task);
 }

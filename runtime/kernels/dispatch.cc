@@ -13,6 +13,7 @@ Packing linear_packing(int lowest, int highest) {
 std::string packing_name(const Packing& packing) {
   const std::string lanes = packing.lanes == Packing::Lanes::kFilters ? "filters"
                             : packing.lanes == Packing::Lanes::kRows  ? "rows"
+                            : packing.lanes == Packing::Lanes::kTaps  ? "taps"
                                                                       : "pixels";
   const std::string format = packing.format == Packing::Format::kBytes    ? "bytes"
                              : packing.format == Packing::Format::kTables ? "tables"

@@ -32,7 +32,9 @@ struct Packing {
   /// kPixels: flat positions, border columns included; strided windows need gathered copies.
   /// kRows: pixels of one row at stride 2, read in place.
   /// kFilters: a group of filters; runs along rows, strides of 1 or 2 are read in place.
-  enum class Lanes { kPixels, kRows, kFilters };
+  /// kTaps: a row of the window of one channel, for depthwise windows of 3 x 3; strides as for kFilters.  Weights lie
+  ///   [filter group][row][filter][3 taps and a zero], s8.
+  enum class Lanes { kPixels, kRows, kFilters, kTaps };
   Format format = Format::kWords;
   int group = 4;  ///< filters per group
   Lanes lanes = Lanes::kPixels;
@@ -73,6 +75,7 @@ struct CodeOutput {
   float scale = 1;              ///< 1 if the multiplier is already in units of the code
   int zero_point = 0;
   int highest = 255;
+  bool bounded = false;  ///< |f * scale| stays below 2^31, whatever int32 the sum is
 };
 
 /// The Add's other operand: f += float(code - zero_point) * step.  `src` nullptr: no Add.
@@ -103,9 +106,9 @@ struct ConvTask {
   int first_group = 0;                    ///< the same for filter groups
   int groups = 0;                         ///< end of the filter groups computed
   int quads = 0;                          ///< input quads that each group reads ...
-  int quad_step = 0;       ///< ... from quad group * quad_step on: 0 dense, 1 depthwise (its filter groups are of 4)
-  int code_bound = 255;    ///< no input code is larger
-  int weight_bound = 128;  ///< no |effective weight| is larger
+  int quad_step = 0;     ///< ... from quad group * quad_step on: 0 dense, 1 depthwise (its filter groups are of 4)
+  int code_bound = 255;  ///< no input code is larger
+  int narrow_steps = 1;  ///< PackedWeights::narrow_steps
   const float* multiplier = nullptr;   ///< per filter
   const std::int32_t* bias = nullptr;  ///< per filter
   CarryInput carry;

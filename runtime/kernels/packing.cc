@@ -22,7 +22,55 @@ void put(std::uint8_t* lane, Packing::Format format, int channel, std::int16_t v
     std::memcpy(lane + 2 * kWordOfChannel[channel], &value, sizeof(value));
 }
 
+/// Byte of a tap of filter `in_group` of a group of Packing::Lanes::kTaps.
+constexpr std::size_t kTapsInRow = 3, kTapGroupBytes = 48;
+std::size_t tap_place(std::size_t tap, std::size_t in_group) {
+  return tap / kTapsInRow * 16 + in_group * 4 + tap % kTapsInRow;
+}
+
+constexpr int kWindows[] = {2, 3, 4, 6, 8, 12, 18, 27, 36, 72, 144, 1 << 20};
+
+/// What PackedWeights::reach holds.  Positive and negative weights apart: codes are not negative, so that a sum stands
+/// between them at every step.
+std::vector<int> reach_of(const PackedWeights& packed, std::size_t steps, std::size_t groups) {
+  const auto pairs = static_cast<std::size_t>(packed.packing.group) * 2;
+  std::vector<int> up(pairs), down(pairs), reach;
+  for (const int window : kWindows) {
+    int furthest = 0;
+    const auto end_window = [&] {
+      for (std::size_t p = 0; p < pairs; ++p) furthest = std::max({furthest, up[p], -down[p]});
+      std::fill(up.begin(), up.end(), 0);
+      std::fill(down.begin(), down.end(), 0);
+    };
+    for (std::size_t group = 0; group < groups; ++group) {
+      const auto* weight = reinterpret_cast<const std::int8_t*>(packed.data()) + group * packed.group_bytes;
+      int left = window;
+      for (std::size_t step = 0; step < steps; ++step, weight += 2 * pairs) {
+        for (std::size_t p = 0; p < pairs; ++p) {
+          const int first = weight[2 * p], second = weight[2 * p + 1];
+          up[p] += std::max(first, 0) + std::max(second, 0);
+          down[p] += std::min(first, 0) + std::min(second, 0);
+        }
+        if (--left == 0) {
+          end_window();
+          left = window;
+        }
+      }
+      end_window();
+    }
+    reach.push_back(furthest);
+    if (static_cast<std::size_t>(window) > steps) break;  // never full before the end
+  }
+  return reach;
+}
+
 }  // namespace
+
+int PackedWeights::narrow_steps(int code_bound) const {
+  int steps = 1;
+  for (std::size_t i = 0; i < reach.size() && reach[i] * code_bound <= 32767; ++i) steps = kWindows[i];
+  return steps;
+}
 
 TablePlace table_place(const Packing& packing, int channel) {
   const int quad = channel / 4, in_quad = channel % 4;
@@ -48,8 +96,8 @@ PackedWeights pack_weights(const EffectiveWeights& weights, Packing packing) {
 
   PackedWeights packed;
   packed.packing = packing;
-  packed.weight_bound = std::max({1, -weights.lowest(), weights.highest()});
-  packed.group_bytes = round_up(planes * taps * group * lane, kAlignment);
+  const bool by_taps = packing.lanes == Packing::Lanes::kTaps;
+  packed.group_bytes = round_up(by_taps ? kTapGroupBytes : planes * taps * group * lane, kAlignment);
   const std::size_t bytes = std::max(packed.group_bytes * groups, kAlignment);
   packed.data_.reset(static_cast<std::uint8_t*>(std::aligned_alloc(kAlignment, bytes)));
   if (!packed.data_) throw std::bad_alloc();
@@ -68,10 +116,15 @@ PackedWeights pack_weights(const EffectiveWeights& weights, Packing packing) {
           const std::size_t at =
               (static_cast<std::size_t>(place.plane) * taps + t) * 2 + static_cast<std::size_t>(place.slot);
           first[at * group + o % group] |= static_cast<std::uint8_t>((value & 3) << place.shift);
+        } else if (by_taps) {
+          first[tap_place(t, o % group)] = static_cast<std::uint8_t>(static_cast<std::int8_t>(value));
         } else {
           put(first + ((quad * taps + t) * group + o % group) * lane, packing.format, static_cast<int>(channel), value);
         }
       }
+  // Sets that count in 16 bits have groups of 4 pixels' or of 8 filters' lanes.
+  if (packing.format == Packing::Format::kBytes && !by_taps && group <= 8)
+    packed.reach = reach_of(packed, quads * taps, groups);
   return packed;
 }
 

@@ -20,7 +20,12 @@ struct EffectiveWeights {
 /// Weights as Kernels::conv reads them, 64-byte aligned, zero where there is no filter or channel.
 struct PackedWeights {
   Packing packing;
-  int weight_bound = 0;  ///< largest |effective weight|
+  /// Of kBytes: entry i is what a pair of channels can add up to per unit of a code, up or down, in kWindows[i]
+  /// steps in a row from any multiple of as many on.  Empty: not such weights.
+  std::vector<int> reach;
+  /// Most steps (input quad x tap) that sums of 16 bits over a pair of channels hold for codes up to `code_bound`; 1 if
+  /// not more than that.
+  int narrow_steps(int code_bound) const;
   std::size_t group_bytes = 0;
   const std::uint8_t* data() const { return data_.get(); }
 

@@ -1,6 +1,6 @@
 // No guard and no #include, on purpose: see conv_tables.inl.h.  Which layers may use product tables, and their input.
 
-static void conv_by_tables(const ConvTask& task) {
+static void conv_by_tables(const PreparedTask& task) {
   if (task.packing.lanes == Packing::Lanes::kPixels) return conv_by_table_pixels(task);
   conv_by_table_filters(task);
 }

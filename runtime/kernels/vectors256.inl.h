@@ -14,10 +14,9 @@ inline Vec to_int(Real value) { return _mm256_cvtps_epi32(value); }
 inline Real multiply(Real a, Real b) { return _mm256_mul_ps(a, b); }
 inline Real plus(Real a, Real b) { return _mm256_add_ps(a, b); }
 inline Real at_least(Real value, Real lowest) { return _mm256_max_ps(value, lowest); }
-inline Real at_most(Real value, Real highest) { return _mm256_min_ps(value, highest); }
+inline Real at_most(Real value, Real highest) { return _mm256_min_ps(highest, value); }  // NaN stays
 inline Vec sum(Vec a, Vec b) { return _mm256_add_epi32(a, b); }
 inline Vec minus(Vec a, Vec b) { return _mm256_sub_epi32(a, b); }
-inline Vec merge(Vec a, Vec b) { return _mm256_or_si256(a, b); }
 inline Vec larger_bytes(Vec a, Vec b) { return _mm256_max_epu8(a, b); }
 
 template <int C>
@@ -25,10 +24,18 @@ inline Vec channel_of(Vec codes) {
   if (C == 3) return _mm256_srli_epi32(codes, 24);
   return _mm256_and_si256(C == 0 ? codes : _mm256_srli_epi32(codes, 8 * C), _mm256_set1_epi32(255));
 }
-template <int C>
-inline Vec to_channel(Vec code) {
-  return _mm256_slli_epi32(code, 8 * C);
+inline Vec transposed(Vec bytes) {
+  const __m128i order = _mm_setr_epi32(0x0c080400, 0x0d090501, 0x0e0a0602, 0x0f0b0703);
+  return _mm256_shuffle_epi8(bytes, _mm256_broadcastsi128_si256(order));
 }
+inline Vec at_most_bytes(Vec a, Vec b) { return _mm256_min_epu8(a, b); }
+inline Vec broadcast_128(const void* from) {
+  return _mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(from)));
+}
+inline Real as_real(Vec bits) { return _mm256_castsi256_ps(bits); }
+inline Vec one_tap_later(Vec taps) { return _mm256_slli_epi32(taps, 8); }
+inline Vec pairs_in_order(Vec codes) { return _mm256_permute4x64_epi64(codes, 0xD8); }
+inline Vec pairs_apart(Vec codes) { return pairs_in_order(codes); }
 
 inline Vec even_bytes(Vec codes) { return _mm256_and_si256(codes, _mm256_set1_epi16(255)); }
 inline Vec odd_bytes(Vec codes) { return _mm256_srli_epi16(codes, 8); }
@@ -76,7 +83,7 @@ inline Vec broadcast(const std::uint8_t* from) {
 }
 inline Real load_real(const float* from) { return _mm256_loadu_ps(from); }
 inline Vec pack_pixels(Vec p0, Vec p1, Vec p2, Vec p3) {
-  return _mm256_packus_epi16(_mm256_packus_epi32(p0, p1), _mm256_packus_epi32(p2, p3));
+  return _mm256_packus_epi16(_mm256_packs_epi32(p0, p1), _mm256_packs_epi32(p2, p3));
 }
 template <int P>
 inline Vec codes_of_pixel(Vec quads) {
@@ -103,6 +110,9 @@ inline void store_quads(std::uint8_t* to, std::size_t plane, Vec codes, int coun
 inline int packings256(const ConvShape& shape, bool bytes, Packing (&legal)[kMaxPackings], int count) {
   const Packing::Format format = bytes ? Packing::Format::kBytes : Packing::Format::kWords;
   if (bytes && !shape.depthwise && shape.stride <= 2) legal[count++] = {format, kLanes, Packing::Lanes::kFilters};
+  // A row of the window in a lane takes three products where quads of channels take one.
+  if (bytes && shape.depthwise && shape.kernel == 3 && shape.stride <= 2)
+    legal[count++] = {format, 4, Packing::Lanes::kTaps};
   // A depthwise layer has too little to compute to make up for a copy, unless its rows leave lanes empty.
   const bool rows_first = shape.stride == 2 && shape.depthwise && shape.width >= kLanes;
   if (rows_first) legal[count++] = {format, 4, Packing::Lanes::kRows};

@@ -1,5 +1,5 @@
-// No guard and no #include, on purpose: included once per instruction set with 512-bit vectors and VNNI, inside that set's
-// namespace and target region.  Everything that conv.inl.h and its companions ask for.
+// No guard and no #include, on purpose: included once per instruction set with 512-bit vectors and VNNI, inside that
+// set's namespace and target region.  Everything that conv.inl.h and its companions ask for.
 
 using Vec = __m512i;
 using Real = __m512;
@@ -13,7 +13,7 @@ inline Vec to_int(Real value) { return _mm512_cvtps_epi32(value); }
 inline Real multiply(Real a, Real b) { return _mm512_mul_ps(a, b); }
 inline Real plus(Real a, Real b) { return _mm512_add_ps(a, b); }
 inline Real at_least(Real value, Real lowest) { return _mm512_max_ps(value, lowest); }
-inline Real at_most(Real value, Real highest) { return _mm512_min_ps(value, highest); }
+inline Real at_most(Real value, Real highest) { return _mm512_min_ps(highest, value); }  // NaN stays
 inline Vec sum(Vec a, Vec b) { return _mm512_add_epi32(a, b); }
 inline Vec minus(Vec a, Vec b) { return _mm512_sub_epi32(a, b); }
 inline Vec merge(Vec a, Vec b) { return _mm512_or_si512(a, b); }
@@ -24,10 +24,19 @@ inline Vec channel_of(Vec codes) {
   if (C == 3) return _mm512_srli_epi32(codes, 24);
   return _mm512_and_si512(C == 0 ? codes : _mm512_srli_epi32(codes, 8 * C), _mm512_set1_epi32(255));
 }
-template <int C>
-inline Vec to_channel(Vec code) {
-  return _mm512_slli_epi32(code, 8 * C);
+inline Vec transposed(Vec bytes) {
+  return _mm512_shuffle_epi8(bytes, _mm512_set4_epi32(0x0f0b0703, 0x0e0a0602, 0x0d090501, 0x0c080400));
 }
+inline Vec at_most_bytes(Vec a, Vec b) { return _mm512_min_epu8(a, b); }
+inline Vec broadcast_128(const void* from) {
+  return _mm512_broadcast_i32x4(_mm_loadu_si128(static_cast<const __m128i*>(from)));
+}
+inline Real as_real(Vec bits) { return _mm512_castsi512_ps(bits); }
+inline Vec one_tap_later(Vec taps) { return _mm512_slli_epi32(taps, 8); }
+inline Vec pairs_in_order(Vec codes) {
+  return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), codes);
+}
+inline Vec pairs_apart(Vec codes) { return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7), codes); }
 
 inline Vec even_bytes(Vec codes) { return _mm512_and_si512(codes, _mm512_set1_epi16(255)); }
 inline Vec odd_bytes(Vec codes) { return _mm512_srli_epi16(codes, 8); }
@@ -63,7 +72,7 @@ inline Vec broadcast(const std::uint8_t* from) {
 }
 inline Real load_real(const float* from) { return _mm512_loadu_ps(from); }
 inline Vec pack_pixels(Vec p0, Vec p1, Vec p2, Vec p3) {
-  return _mm512_packus_epi16(_mm512_packus_epi32(p0, p1), _mm512_packus_epi32(p2, p3));
+  return _mm512_packus_epi16(_mm512_packs_epi32(p0, p1), _mm512_packs_epi32(p2, p3));
 }
 template <int P>
 inline Vec codes_of_pixel(Vec quads) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "runtime/core/backbones.h"
+#include "runtime/core/random.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/random_weights.h"
 #include "runtime/kernels/kernels.h"
@@ -26,6 +27,15 @@ std::vector<CodeTrace> trace(const ModelData& model, const Kernels& kernels, con
   return Session(std::make_shared<Model>(model, &kernels), threads).trace(picture, config);
 }
 
+/// Class scores of the ordinary way, which need not keep every value.
+std::vector<float> scores(const ModelData& model, const Kernels& kernels, const std::vector<std::uint8_t>& picture,
+                          const BitConfig& config) {
+  Session session(std::make_shared<Model>(model, &kernels));
+  session.start(picture);
+  const std::span<const float> result = session.look(config);
+  return {result.begin(), result.end()};
+}
+
 void check_equal(const std::vector<CodeTrace>& got, const std::vector<CodeTrace>& expected) {
   REQUIRE(got.size() == expected.size());
   for (std::size_t i = 0; i < got.size(); ++i) REQUIRE(got[i].codes == expected[i].codes);
@@ -33,10 +43,12 @@ void check_equal(const std::vector<CodeTrace>& got, const std::vector<CodeTrace>
 
 void check_every_set(const ModelData& model, const std::vector<std::uint8_t>& picture, const BitConfig& config) {
   const std::vector<CodeTrace> expected = trace(model, kScalarKernels, picture, config);
+  const std::vector<float> expected_scores = scores(model, kScalarKernels, picture, config);
   for (const Kernels* kernels : all_kernels()) {
     if (!kernels->supported()) continue;
     INFO(std::string(kernels->name));
     check_equal(trace(model, *kernels, picture, config), expected);
+    REQUIRE(scores(model, *kernels, picture, config) == expected_scores);
     inner = kernels;
     Kernels other = *kernels;
     other.packings = last_packing;
@@ -65,6 +77,38 @@ TEST_CASE("engine: the backbones' shapes store the same codes on every set of ke
     for (int i = 0; i < input.channels * input.height * input.width; ++i)
       picture.push_back(static_cast<std::uint8_t>(i * 37 + i / 100));
     for (const Anchor& anchor : model.anchors) check_every_set(model, picture, anchor.config);
+  }
+}
+
+TEST_CASE("engine: a convolution and a depthwise one in turns give the scores of whole layers") {
+  for (const int stride : {1, 2}) {
+    // 72 channels of 96 x 100 pixels do not fit the cache, so that they come by a few at a time.
+    Network network;
+    network.name = "inverted residual";
+    int x = network.relu(network.conv("stem", network.input({3, 96, 100}), 16, 3));
+    x = network.relu(network.conv("expand", x, 72, 1));
+    x = network.relu(network.conv("depthwise", x, 72, 3, stride, 72));
+    x = network.relu(network.conv("project", x, 16, 3, 2));
+    network.linear("classifier", network.global_avg_pool(x), 10);
+    network.finish();
+    ModelData model = random_weights(network);
+    Random random(11, "offsets");
+    for (Anchor& anchor : model.anchors)
+      for (std::size_t l = 1; l + 1 < anchor.layers.size(); ++l)
+        for (std::int16_t& offset : anchor.layers[l].offset) offset = static_cast<std::int16_t>(random.below(400));
+    std::vector<std::uint8_t> picture;
+    for (int i = 0; i < 3 * 96 * 100; ++i) picture.push_back(static_cast<std::uint8_t>(i * 41 + i / 77));
+    for (const Anchor& anchor : model.anchors) {
+      const std::vector<float> expected = scores(model, kScalarKernels, picture, anchor.config);
+      CHECK(expected[0] != expected[1]);
+      const std::vector<CodeTrace> every_value = trace(model, kScalarKernels, picture, anchor.config);
+      for (const Kernels* kernels : all_kernels()) {
+        if (!kernels->supported()) continue;
+        INFO(std::string(kernels->name), ", ", anchor.name, ", stride ", stride);
+        CHECK((scores(model, *kernels, picture, anchor.config) == expected));
+        check_equal(trace(model, *kernels, picture, anchor.config), every_value);
+      }
+    }
   }
 }
 

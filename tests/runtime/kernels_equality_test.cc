@@ -22,7 +22,17 @@ struct Problem {
   int bits_w = 8, bits_a = 8;
   Fill fill = Fill::kRandom;
   int g = 1, h = 0;  ///< effective weight g * code + h
+  int outputs = 2;
+  double gain = 1;  ///< of the multipliers; what passes 1 may leave the range of int32
 };
+
+/// Codes that a convolution stores: one of 8 bits, one of 3 bits with a zero point, and more.
+struct OutputForm {
+  float scale;
+  int zero_point, highest;
+};
+constexpr OutputForm kOutputForms[] = {{1.0F, 0, 255},   {0.037F, 3, 7}, {0.5F, 0, 15},
+                                       {0.7F, 128, 255}, {0.011F, 0, 3}, {1.0F, 2, 255}};
 
 /// One value in C4 layout with a border on each side that shares columns between rows.
 struct Value {
@@ -68,7 +78,7 @@ class Convolution {
     const bool adds_up = p.fill == Fill::kHighLow || p.fill == Fill::kHighHigh || p.h != 0;
     const double reach = (adds_up ? terms : std::sqrt(terms)) * highest * ((1 << (p.bits_w - 1)) * p.g + std::abs(p.h));
     for (int o = 0; o < (p.out + 15) / 16 * 16; ++o) {
-      multiplier_.push_back(static_cast<float>((random_.uniform() - 0.5) * 500 / reach));
+      multiplier_.push_back(static_cast<float>(p.gain * (random_.uniform() - 0.5) * 500 / reach));
       bias_.push_back(below(2001) - 1000);
     }
     for (int y = 0; y < p.height; ++y)
@@ -99,15 +109,21 @@ class Convolution {
     return {legal, legal + count};
   }
 
-  /// Everything that the kernels store, borders (of code 77) included: an 8-bit code and a code of 3 bits with a zero
-  /// point.
+  /// Everything that the kernels store, borders (of code 77) included.
   std::vector<std::uint8_t> run(const Kernels& kernels, Packing packing) {
     const PackedWeights packed = pack_weights(weights_, packing);
-    Value first(p_.out, p_.height, p_.width, pad_), second = first;
-    std::memset(first.bytes.data(), 77, first.bytes.size());
-    std::memset(second.bytes.data(), 77, second.bytes.size());
-    const CodeOutput outputs[2] = {{first.bytes.data() + first.origin, first.plane, 1.0F, 0, 255},
-                                   {second.bytes.data() + second.origin, second.plane, 0.037F, 3, 7}};
+    Value blank(p_.out, p_.height, p_.width, pad_);
+    std::memset(blank.bytes.data(), 77, blank.bytes.size());
+    std::vector<Value> stored(static_cast<std::size_t>(p_.outputs), blank);
+    std::vector<CodeOutput> outputs;
+    for (int o = 0; o < p_.outputs; ++o) {
+      const OutputForm& form = kOutputForms[o];
+      Value& value = stored[static_cast<std::size_t>(o)];
+      const int highest = o == 0 && p_.bits_w % 2 == 1 ? 15 : form.highest;
+      // These sums and multipliers are all bounded; kernels that do not know it must store the same.
+      outputs.push_back({value.bytes.data() + value.origin, value.plane, form.scale, form.zero_point, highest,
+                         /*bounded=*/p_.gain <= 1 && p_.bits_a % 2 == 0});
+    }
     ConvTask task;
     task.src = src_.bytes.data() + src_.origin;
     task.src_plane = src_.plane;
@@ -125,19 +141,19 @@ class Convolution {
     task.quads = p_.depthwise ? 1 : (p_.in + 3) / 4;
     task.quad_step = p_.depthwise ? 1 : 0;
     task.code_bound = (1 << p_.bits_a) - 1;
-    task.weight_bound = packed.weight_bound;
+    task.narrow_steps = packed.narrow_steps(task.code_bound);
     task.multiplier = multiplier_.data();
     task.bias = bias_.data();
     if (p_.add) task.carry = {carry_.bytes.data() + carry_.origin, carry_.plane, 0.31F, 128};
-    task.outputs = outputs;
-    task.output_count = 2;
+    task.outputs = outputs.data();
+    task.output_count = p_.outputs;
     std::vector<std::uint8_t> pairs;
     std::vector<std::int32_t> pair_taps;
     if (packing.format == Packing::Format::kTables) pair_input(kernels, task, pairs, pair_taps);
     kernels.conv(task);
-    std::vector<std::uint8_t> all = first.bytes;
-    all.insert(all.end(), second.bytes.begin(), second.bytes.end());
-    clear_padding(all, first);
+    std::vector<std::uint8_t> all;
+    for (const Value& value : stored) all.insert(all.end(), value.bytes.begin(), value.bytes.end());
+    clear_padding(all, blank);
     return all;
   }
 
@@ -196,10 +212,10 @@ class Convolution {
   }
   /// Channels that only pad a group may hold anything.
   void clear_padding(std::vector<std::uint8_t>& all, const Value& shape) const {
-    for (int half = 0; half < 2; ++half)
-      for (std::size_t i = 0; i < shape.bytes.size(); ++i)
-        if (static_cast<int>(i / shape.plane * 4 + i % 4) >= p_.out)
-          all[static_cast<std::size_t>(half) * shape.bytes.size() + i] = 0;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const std::size_t at = i % shape.bytes.size();
+      if (static_cast<int>(at / shape.plane * 4 + at % 4) >= p_.out) all[i] = 0;
+    }
   }
 
   Problem p_;
@@ -253,6 +269,7 @@ TEST_CASE("kernels: every set stores the scalar codes for every pair of bits, at
         check_all({16, 16, 3, 9, 11, false, false, bits_w, bits_a, fill, 1, 0}, ++seed);
         check_all({40, 8, 1, 3, 5, false, true, bits_w, bits_a, fill, 1, 0}, ++seed);
         check_all({8, 8, 3, 6, 6, true, false, bits_w, bits_a, fill, 1, 0}, ++seed);
+        check_all({6, 6, 3, 4, 37, true, true, bits_w, bits_a, fill, 1, 0}, ++seed);
       }
 }
 
@@ -264,6 +281,28 @@ TEST_CASE("kernels: every set stores the scalar codes for every Form, beyond 8-b
       for (const Fill fill : kFills)
         for (const bool depthwise : {false, true})
           check_all({12, 12, 3, 5, 9, depthwise, false, bits, bits, fill, g, h}, ++seed);
+}
+
+TEST_CASE("kernels: every set stores any number of codes of one convolution") {
+  std::uint64_t seed = 4000;
+  for (const int outputs : {1, 3, 4, 5, 6})
+    for (const bool add : {false, true}) {
+      check_all({12, 16, 3, 5, 9, false, add, 8, 8, Fill::kRandom, 1, 0, outputs}, ++seed);
+      check_all({12, 32, 1, 5, 9, false, add, 4, 8, Fill::kRandom, 1, 0, outputs}, ++seed);
+      check_all({12, 12, 3, 5, 9, true, add, 8, 7, Fill::kRandom, 1, 0, outputs}, ++seed);
+      check_all({32, 64, 3, 5, 9, false, add, 2, 2, Fill::kRandom, 1, 0, outputs}, ++seed);
+    }
+}
+
+TEST_CASE("kernels: values beyond every integer are clamped like others") {
+  std::uint64_t seed = 4500;
+  for (const double gain : {1e7, 1e9, 1e30})
+    for (const bool add : {false, true}) {
+      check_all({12, 16, 3, 5, 9, false, add, 8, 8, Fill::kRandom, 1, 0, 6, gain}, ++seed);
+      check_all({12, 32, 1, 5, 9, false, add, 4, 8, Fill::kRandom, 1, 0, 6, gain}, ++seed);
+      check_all({12, 12, 3, 5, 9, true, add, 8, 7, Fill::kRandom, 1, 0, 6, gain}, ++seed);
+      check_all({32, 64, 3, 5, 9, false, add, 2, 2, Fill::kRandom, 1, 0, 6, gain}, ++seed);
+    }
 }
 
 TEST_CASE("kernels: product tables store the scalar codes up to the ends of their 8-bit and 16-bit sums") {
