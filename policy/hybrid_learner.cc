@@ -33,6 +33,9 @@ void fill_ranges(ModelData& model, const OutcomeTable& table) {
   }
 }
 
+/// What the choices alone cost.
+double choosing_relative_cost(const ModelData& model) { return policy_relative_cost(model) - guard_relative_cost(model); }
+
 /// The work of one fit_policy call: parameters as they grow, and the tables they are fitted to and judged on.
 class Learner {
  public:
@@ -134,7 +137,7 @@ class Learner {
   }
   double score_on_validation() {
     store();
-    PolicySweep sweep(model_, validation_, policy_relative_cost(model_));
+    PolicySweep sweep(model_, validation_, choosing_relative_cost(model_));
     return score(sweep);
   }
 
@@ -169,7 +172,8 @@ class Learner {
     losses_ = mixed_losses(train_, temperatures(), error_weight_);
   }
 
-  /// Networks with and without the stem's means as inputs; the stem has to earn what its sums cost.
+  /// Networks with and without the stem's means as inputs.  They have to earn the statistics that they read, and the stem what its sums
+  /// cost: without networks a choice needs neither.
   void choose_networks() {
     double best = -1;
     PolicyParameters chosen;
@@ -224,12 +228,9 @@ class Learner {
       first.seed += options_.seed;
       p_.first_residual = fit_first_residual(sweep, losses_, p_, first);
     }
-    p_.first_weight = 1;
-    store();
-    PolicySweep sweep(model_, validation_, policy_relative_cost(model_));
     p_.first_weight = choose_weight(stem ? "first_weight_with_stem" : "first_weight", [&](float weight) {
-      sweep.parameters().first_weight = weight;
-      return score(sweep);
+      p_.first_weight = weight;
+      return score_on_validation();
     });
     if (p_.first_weight == 0) p_.first_residual = {};
   }
@@ -251,7 +252,7 @@ class Learner {
     const Rows part_losses{
         losses_.columns,
         {losses_.values.begin(), losses_.values.begin() + static_cast<std::ptrdiff_t>(part.size()) * losses_.columns}};
-    PolicySweep values(model_, part, 0), judge(model_, validation_, policy_relative_cost(model_));
+    PolicySweep values(model_, part, 0), judge(model_, validation_, choosing_relative_cost(model_));
     const auto score_without = [&](PolicyParameters p) {
       values.parameters() = p;
       fit_first_values(values, part_losses, p);

@@ -11,6 +11,7 @@
 #include "policy/static_hull.h"
 #include "policy/threshold_cascade.h"
 #include "runtime/core/random.h"
+#include "runtime/policy_rules.h"
 
 namespace bitpilot {
 namespace {
@@ -235,7 +236,8 @@ double lambda_at_cost(const PolicySweep& sweep, double relative) {
     const double middle = (low + high) / 2;
     (sweep.at(std::exp(middle)).relative > relative ? low : high) = middle;
   }
-  return std::exp(high);
+  // Where the cost jumps (one more anchor pays, for every picture at once), clear of the table's last step over the jump.
+  return std::exp(high) * kJumpRatio;
 }
 
 json policy_report(const ModelData& model, const OutcomeTable& validation, const std::vector<ReportSet>& sets,

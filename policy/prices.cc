@@ -9,6 +9,7 @@
 #include "policy/hybrid_learner.h"
 #include "policy/policy_sweep.h"
 #include "runtime/core/error.h"
+#include "runtime/policy_rules.h"
 
 namespace bitpilot {
 namespace {
@@ -73,7 +74,6 @@ class PriceList {
 
  private:
   static constexpr double kLargestGap = 0.01;     // between neighbours, of the cost: straight lines between them do
-  static constexpr double kLeastRatio = 1 + 1e-4; // of neighbouring lambdas: what is left is a jump
   static constexpr std::size_t kMostPoints = 1000;
 
   Price at(double lambda) const {
@@ -89,7 +89,7 @@ class PriceList {
 
   void fill(const Price& left, const Price& right) {
     if (std::abs(left.relative - right.relative) <= kLargestGap * left.relative ||
-        right.lambda / left.lambda < kLeastRatio || table_.size() >= kMostPoints)
+        right.lambda / left.lambda < kJumpRatio || table_.size() >= kMostPoints)
       return;
     const Price middle = at(std::sqrt(left.lambda * right.lambda));
     fill(left, middle);

@@ -21,4 +21,8 @@ int choose_second(const PolicyParameters& parameters, int taken, float signal, s
 /// The curve alone: linear between its points; the expected drop when `second` follows `taken`.
 float curve_drop(const PolicyParameters& parameters, int taken, int second, float signal);
 
+/// Points of the budget table whose lambdas differ by less than this factor stand on both sides of a jump of the mean cost (one more anchor
+/// pays, for every picture at once): no lambda has a cost in between.
+inline constexpr double kJumpRatio = 1 + 1e-4;
+
 }  // namespace bitpilot

@@ -5,6 +5,7 @@
 
 #include "runtime/core/error.h"
 #include "runtime/policy_head.h"
+#include "runtime/policy_rules.h"
 
 namespace bitpilot {
 
@@ -15,6 +16,7 @@ double lambda_for(const std::vector<BudgetPoint>& table, double relative) {
     if (table[i].relative > relative) continue;
     if (i == 0) return table[0].lambda;
     const BudgetPoint &left = table[i - 1], &right = table[i];
+    if (right.lambda < left.lambda * kJumpRatio) return right.lambda;
     const double share = (left.relative - relative) / (left.relative - right.relative);
     return left.lambda + share * (right.lambda - left.lambda);
   }

@@ -11,7 +11,7 @@
 namespace bitpilot {
 
 /// Lambda at which the model's table (validation data) promises a mean relative cost of `relative`: linear between its
-/// points, the nearest end outside of them.  The table must not be empty.
+/// points, the nearest end outside of them; the cheaper side of a jump.  The table must not be empty.
 double lambda_for(const std::vector<BudgetPoint>& table, double relative);
 
 /// The model's table from lambda to mean relative cost, with or without what the guard costs (DecisionRule::guard).  A table in milliseconds

@@ -31,6 +31,10 @@ TEST_CASE("commands/budget: lambda lies on the table's lines and at its ends out
   CHECK(lambda_for(kTable, 0.2) == doctest::Approx(2.5));
   CHECK(lambda_for(kTable, 1.0) == doctest::Approx(0));
   CHECK(lambda_for(kTable, 0.01) == doctest::Approx(3));
+  const std::vector<BudgetPoint> jump{{1, 0.5}, {1.00005, 0.3}, {2, 0.1}};
+  CHECK(lambda_for(jump, 0.5) == doctest::Approx(1));
+  CHECK(lambda_for(jump, 0.4) == 1.00005);  // between both nothing exists: the cheaper side
+  CHECK(lambda_for(jump, 0.2) > 1.4);
 }
 
 TEST_CASE("commands/budget: a budget is above 0 and at most 1") {
