@@ -92,7 +92,7 @@ TEST_CASE("quant/super_bits: eight bits count only where four are open too, in t
   const double clip = 2;
   torch::manual_seed(2);
   // On 255 levels of their own range: eight bits lose nothing.
-  const Tensor value = torch::randint(0, 256, {2, 16, 4, 4}).to(torch::kFloat) * static_cast<float>(clip / 255);
+  const Tensor value = torch::randint(0, 256, {2, 16, 20, 20}).to(torch::kFloat) * static_cast<float>(clip / 255);
   const Tensor weight = (torch::randint(0, 256, {16, 16, 3, 3}).to(torch::kFloat) / 255 * 2 - 1) * static_cast<float>(clip);
   const Tensor log_step = torch::full({16}, static_cast<float>(std::log(clip / 128)));
   const auto position = [&](const Tensor& w) { return (w / clip + 1) / 2; };
@@ -124,7 +124,7 @@ TEST_CASE("quant/super_bits: gradients of a value reach the clip and both gates,
   Toy toy;
   const int layer = toy.layer("block1.conv1");
   torch::manual_seed(4);
-  const Tensor value = torch::rand({2, 16, 3, 3}) * 1.2, towards = torch::randn({2, 16, 3, 3});
+  const Tensor value = torch::rand({1, 16, 3, 3}) * 1.2, towards = torch::randn({1, 16, 3, 3});
   const auto computed = [&](double clip) {
     torch::NoGradGuard guard;
     return toy.search->activations(layer, value, quantizer_with_clip(clip));
@@ -136,6 +136,13 @@ TEST_CASE("quant/super_bits: gradients of a value reach the clip and both gates,
   NamedTensors thresholds = toy.search->parameters();
   Tensor of_values = thresholds[1].second;
   const auto grads = torch::autograd::grad({(toy.search->activations(layer, source, quantizer) * towards).sum()}, {source, quantizer.log_step, of_values});
+  // The pass has told what two and four bits leave: a tenth of it joins the average, which begins at s_b^2 / 12.
+  const Tensor z = (value / clip).clamp(0, 1).to(torch::kDouble), told = toy.search->state().front().second[layer];
+  for (const int k : {0, 1}) {
+    const int bits = k == 0 ? 2 : 4;
+    const double start = 1.0 / ((1 << bits) - 1) / ((1 << bits) - 1) / 12, left = (z - direct(z, bits)).square().mean().item<double>();
+    CHECK(told[k].item<double>() / (0.9 * start + 0.1 * left) == doctest::Approx(1).epsilon(1e-3));
+  }
   const Tensor inside = (value <= clip).to(torch::kFloat);
   CHECK(torch::allclose(grads[0], towards * inside, 1e-5, 1e-6));
   // Learned-step-size rule: (z^ - z) inside, 1 beyond the clip; to the logarithm, times the clip.
