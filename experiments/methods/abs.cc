@@ -108,10 +108,13 @@ class Abs : public Method {
                 {"relative", spent / bops.reference()},
                 {"of_uniform4", spent / bops.cost(uniform_config(supernet.space(), 4, 4))}};
     pack_single_widths(&model);
-    const std::int64_t whole_macs = model.network.macs();
+    const auto tell = [&](const char* as) {  // of its bits alone: how wide the anchor is does not count
+      record["macs"][as] = model.network.macs();
+      record["size"][as] = size_json(account_size(model, found));
+    };
+    tell("whole");
     drop_idle_filters(&model);
-    record["macs"] = {{"whole", whole_macs}, {"pruned", model.network.macs()}};
-    record["size"] = size_json(account_size(model, model.anchors.front().config));
+    tell("pruned");
     training->model = std::move(model);
     record["validation"] = validated(*training);
     std::cout << recipe.name << "  " << to_string(found, supernet.space()) << "  " << record["of_uniform4"] << " of uniform 4 bits, validation "
