@@ -17,15 +17,15 @@ namespace {
 
 constexpr std::size_t kTogether = 8;  // paths of one exported model; bounds the memory of its calibration
 
-ModelData exported(const FinishedTraining& training, std::vector<PathSpec> paths) {
+}  // namespace
+
+ModelData export_paths(const FinishedTraining& training, std::vector<PathSpec> paths) {
   QuantizedNetwork network = training.supernet.with_paths(std::move(paths));
   recalibrate(&network, training.calibration);
   ModelData model = export_model(&network, training.calibration);
   model.labels = training.splits.train->labels();
   return model;
 }
-
-}  // namespace
 
 ConfigJudge batch_judge(QuantizedNetwork* network, const std::vector<Sample>& samples, int threads) {
   struct Batch {
@@ -78,7 +78,7 @@ std::vector<ConfigTrials> try_configs(const FinishedTraining& training, const st
   for (std::size_t first = 0; first < configs.size(); first += kTogether) {
     std::vector<PathSpec> paths;
     for (std::size_t c = first; c < std::min(configs.size(), first + kTogether); ++c) paths.push_back({"config" + std::to_string(c), configs[c]});
-    const auto model = std::make_shared<const Model>(exported(training, std::move(paths)));
+    const auto model = std::make_shared<const Model>(export_paths(training, std::move(paths)));
     for (std::size_t s = 0; s < sets.size(); ++s) {
       const OutcomeTable table = roll_out(model, sets[s].size(), [&](std::size_t i) { return sets[s][i]; }, training.request.threads);
       trials[s].index = table.index;
@@ -94,7 +94,7 @@ std::vector<ConfigTrials> try_configs(const FinishedTraining& training, const st
 ModelData export_with(const FinishedTraining& training, const std::vector<PathSpec>& found) {
   std::vector<PathSpec> paths = training.supernet.paths();
   paths.insert(paths.end(), found.begin(), found.end());
-  return exported(training, std::move(paths));
+  return export_paths(training, std::move(paths));
 }
 
 json against_random(const FinishedTraining& training, const BitConfig& found, const std::vector<BitConfig>& random) {
@@ -127,8 +127,11 @@ json against_random(const FinishedTraining& training, const BitConfig& found, co
 
 json layers_json(const BitConfig& config, const BitSpace& space) {
   json rows = json::array();
-  for (std::size_t l = 0; l < config.size(); ++l)
-    if (!space.layers[l].fixed) rows.push_back({config[l].weight, config[l].activation});
+  for (std::size_t l = 0; l < config.size(); ++l) {
+    if (space.layers[l].fixed) continue;
+    rows.push_back({config[l].weight, config[l].activation});
+    if (config[l].active_blocks != space.layers[l].blocks) rows.back().push_back(config[l].active_blocks);
+  }
   return rows;
 }
 

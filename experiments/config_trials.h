@@ -25,6 +25,9 @@ struct ConfigTrials {
 std::vector<ConfigTrials> try_configs(const FinishedTraining& training, const std::vector<BitConfig>& configs,
                                       const std::vector<std::vector<Sample>>& sets);
 
+/// The model of the supernet's weights on paths found after training.  Their normalisation is recalibrated on their own paths.
+ModelData export_paths(const FinishedTraining& training, std::vector<PathSpec> paths);
+
 /// The model exported anew with the supernet's paths and, behind them, found ones.  Normalisations of all are recalibrated on their own paths.
 ModelData export_with(const FinishedTraining& training, const std::vector<PathSpec>& found);
 
@@ -33,7 +36,7 @@ ModelData export_with(const FinishedTraining& training, const std::vector<PathSp
 ///   {SET: {"found": accuracy, "random_mean", "random_best", "gain": {mean, ci95, …}}, …}
 nlohmann::json against_random(const FinishedTraining& training, const BitConfig& found, const std::vector<BitConfig>& random);
 
-/// [[weight, activation], …] of the adaptive layers, as a recipe's "layers" has them.
+/// [[weight, activation], …] of the adaptive layers, as a recipe's "layers" has them; a narrow layer's blocks stand third.
 nlohmann::json layers_json(const BitConfig& config, const BitSpace& space);
 
 }  // namespace bitpilot

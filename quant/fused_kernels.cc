@@ -97,6 +97,73 @@ BITPILOT_CLONES void nested_row(const float* weights, std::int64_t count, float 
   }
 }
 
+constexpr std::int64_t kResidualRun = 8192;  // elements summed in float, lane by lane, before the sum goes to double
+constexpr int kResidualLanes = 32;
+
+// What two bits keep of c, and what four and eight add to it.
+struct Parts {
+  float two, four, eight;
+};
+inline Parts parts_of(float c) {
+  const float two = std::nearbyint(c * 3.0F) * (1.0F / 3.0F), rest = c - two;
+  const float four = std::nearbyint(rest * 15.0F) * (1.0F / 15.0F);
+  return {two, four, std::nearbyint((rest - four) * 255.0F) * (1.0F / 255.0F)};
+}
+
+struct ResidualLanes {
+  float two[kResidualLanes] = {}, four[kResidualLanes] = {};
+};
+inline void residual_value(const float* src, std::int64_t i, int lane, float inverse, const ResidualGates& gates, float* dst, ResidualLanes* sum) {
+  const float c = clamped(src[i] * inverse, 0.0F, 1.0F);
+  const Parts p = parts_of(c);
+  const float after_two = c - p.two, after_four = after_two - p.four;
+  sum->two[lane] += after_two * after_two;
+  sum->four[lane] += after_four * after_four;
+  dst[i] = gates.clip * (p.two + gates.four * (p.four + gates.eight * p.eight));
+}
+
+BITPILOT_CLONES void residual_run(const float* src, std::int64_t count, ResidualGates gates, float* dst, ResidualErrors* sum) {
+  const float inverse = 1.0F / gates.clip;
+  ResidualLanes lanes;
+  const std::int64_t whole = count / kResidualLanes * kResidualLanes;
+  for (std::int64_t i = 0; i < whole; i += kResidualLanes)
+    for (int j = 0; j < kResidualLanes; ++j) residual_value(src, i + j, j, inverse, gates, dst, &lanes);
+  for (std::int64_t i = whole; i < count; ++i) residual_value(src, i, 0, inverse, gates, dst, &lanes);
+  for (int j = 0; j < kResidualLanes; ++j) {
+    sum->two += lanes.two[j];
+    sum->four += lanes.four[j];
+  }
+}
+
+struct ResidualGradientLanes {
+  float clip[kResidualLanes] = {}, four[kResidualLanes] = {}, eight[kResidualLanes] = {};
+};
+inline void residual_grad_value(const float* src, const float* grad, std::int64_t i, int lane, float inverse, const ResidualGates& gates,
+                                float* grad_src, ResidualGradientLanes* sum) {
+  const float u = src[i] * inverse, c = clamped(u, 0.0F, 1.0F), inside = u == c ? 1.0F : 0.0F, g = grad[i];
+  const Parts p = parts_of(c);
+  const float added = p.four + gates.eight * p.eight;
+  sum->clip[lane] += g * (p.two + gates.four * added - inside * u);
+  sum->four[lane] += g * added;
+  sum->eight[lane] += g * p.eight;
+  grad_src[i] = g * inside;
+}
+
+BITPILOT_CLONES void residual_grad_run(const float* src, const float* grad, std::int64_t count, ResidualGates gates, float* grad_src,
+                                       ResidualGradients* sum) {
+  const float inverse = 1.0F / gates.clip;
+  ResidualGradientLanes lanes;
+  const std::int64_t whole = count / kResidualLanes * kResidualLanes;
+  for (std::int64_t i = 0; i < whole; i += kResidualLanes)
+    for (int j = 0; j < kResidualLanes; ++j) residual_grad_value(src, grad, i + j, j, inverse, gates, grad_src, &lanes);
+  for (std::int64_t i = whole; i < count; ++i) residual_grad_value(src, grad, i, 0, inverse, gates, grad_src, &lanes);
+  for (int j = 0; j < kResidualLanes; ++j) {
+    sum->clip += lanes.clip[j];
+    sum->four += lanes.four[j];
+    sum->eight += lanes.eight[j];
+  }
+}
+
 }  // namespace
 
 void channel_moments(const float* src, std::int64_t pixels, int channels, float* mean, float* variance) {
@@ -187,6 +254,24 @@ double nested_quantize_backward(const float* weights, const float* grad, std::in
     grad_weights[i] = inside ? grad[i] : 0.0F;
   }
   return sum * wide;
+}
+
+ResidualErrors residual_quantize(const float* src, std::int64_t count, const ResidualGates& gates, float* dst) {
+  ResidualErrors errors;
+  for (std::int64_t i = 0; i < count; i += kResidualRun) residual_run(src + i, std::min(kResidualRun, count - i), gates, dst + i, &errors);
+  errors.two /= static_cast<double>(count);
+  errors.four /= static_cast<double>(count);
+  return errors;
+}
+
+ResidualGradients residual_quantize_backward(const float* src, const float* grad, std::int64_t count, const ResidualGates& gates,
+                                             float* grad_src) {
+  ResidualGradients sum;
+  for (std::int64_t i = 0; i < count; i += kResidualRun)
+    residual_grad_run(src + i, grad + i, std::min(kResidualRun, count - i), gates, grad_src + i, &sum);
+  sum.four *= static_cast<double>(gates.clip);
+  sum.eight *= static_cast<double>(gates.clip * gates.four);
+  return sum;
 }
 
 }  // namespace bitpilot::fused

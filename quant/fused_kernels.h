@@ -37,4 +37,21 @@ void nested_quantize(const float* weights, std::int64_t count, float step, int b
 /// Straight-through gradient to the weights inside the range, and the gradient of the 8-bit step.
 double nested_quantize_backward(const float* weights, const float* grad, std::int64_t count, float step, int bits, float* grad_weights);
 
+/// Values in [0, clip] by residual decomposition (quant/super_bits.h), with c = clamp(src / clip, 0, 1):
+///   z2 = rne(3 c) / 3,  e4 = rne(15 (c - z2)) / 15,  e8 = rne(255 (c - z2 - e4)) / 255,  dst = clip * (z2 + four * (e4 + eight * e8)).
+/// `four`, `eight`: 0 or 1.
+struct ResidualGates {
+  float clip = 1, four = 1, eight = 1;
+};
+/// Mean squares of what is left after two and after four bits: of c - z2 and of c - z2 - e4.
+struct ResidualErrors {
+  double two = 0, four = 0;
+};
+ResidualErrors residual_quantize(const float* src, std::int64_t count, const ResidualGates& gates, float* dst);
+/// Gradients of the clip and of the gates; straight-through to src inside the range.
+struct ResidualGradients {
+  double clip = 0, four = 0, eight = 0;
+};
+ResidualGradients residual_quantize_backward(const float* src, const float* grad, std::int64_t count, const ResidualGates& gates, float* grad_src);
+
 }  // namespace bitpilot::fused

@@ -5,9 +5,10 @@
 #include <map>
 #include <numeric>
 
+#include "quant/filter_order.h"
 #include "quant/quantized_network.h"
+#include "quant/same_range.h"
 #include "runtime/core/error.h"
-#include "runtime/core/integer.h"
 
 namespace bitpilot {
 
@@ -48,11 +49,6 @@ void copy_layer(const Layer& from, Layer* to) {
   take(from.variance, to->variance);
 }
 
-// Added to the logarithm of a step: the borrowed one covers the same range at the wanted bit-width.
-double same_range(int bits, int wanted) {
-  return std::log(static_cast<double>(integer::unsigned_highest(bits)) / integer::unsigned_highest(wanted));
-}
-
 double bits_distance(int left, int right) { return std::abs(std::log2(static_cast<double>(left) / right)); }
 
 }  // namespace
@@ -82,20 +78,7 @@ std::vector<Tensor> QuantizedNetwork::filter_orders() const {
   return orders;
 }
 
-void QuantizedNetwork::sort_filters() {
-  torch::NoGradGuard guard;
-  const std::vector<Tensor> orders = filter_orders();
-  for (int l = 0; l < network_.layer_count(); ++l) {
-    Tensor weight = layers_[l].weight.detach();
-    const bool classifier = l + 1 == network_.layer_count();
-    if (!classifier) weight.copy_(weight.index_select(0, orders[l]));
-    const int source = network_.channel_source(network_.layer(l).inputs[0]);
-    if (source >= 0 && !network_.depthwise(l)) weight.copy_(weight.index_select(1, orders[source]));
-    if (classifier) continue;
-    PathLayer& norm = l == 0 ? stem_ : paths_[0].layers[l];
-    for (Tensor t : {norm.gamma.detach(), norm.beta.detach(), norm.mean, norm.variance}) t.copy_(t.index_select(0, orders[l]));
-  }
-}
+void QuantizedNetwork::sort_filters() { order_filters(this, filter_orders()); }
 
 void QuantizedNetwork::start_from(const QuantizedNetwork& float_network, const Tensor& src) {
   torch::NoGradGuard guard;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "experiments/commands/compare.h"
+#include "experiments/commands/curve.h"
 #include "experiments/commands/export.h"
 #include "experiments/commands/picture.h"
 #include "experiments/commands/rivals.h"
@@ -23,7 +24,8 @@ struct TrainCommand {
 };
 constexpr TrainCommand kCommands[] = {{"train", bitpilot::run_train}, {"search", bitpilot::run_search},
                                       {"export", bitpilot::run_export}, {"compare", bitpilot::run_compare},
-                                      {"picture", bitpilot::run_picture}, {"rivals", bitpilot::run_rivals}};
+                                      {"picture", bitpilot::run_picture}, {"rivals", bitpilot::run_rivals},
+                                      {"curve", bitpilot::run_curve}};
 
 // Measured: each path runs on its own thread, so the library's own threads only get in the way, and the allocator should keep what it
 // has between steps instead of giving it back.

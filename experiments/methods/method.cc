@@ -17,6 +17,7 @@ constexpr Entry kMethods[] = {
     {"dqmq", make_dqmq},
     {"rfquant", make_rfquant},
     {"qgt", make_qgt},
+    {"abs", make_abs},
 };
 
 }  // namespace

@@ -42,6 +42,7 @@ class Method {
 std::unique_ptr<Method> make_dqmq(const Recipe& recipe);
 std::unique_ptr<Method> make_rfquant(const Recipe& recipe);
 std::unique_ptr<Method> make_qgt(const Recipe& recipe);
+std::unique_ptr<Method> make_abs(const Recipe& recipe);
 
 /// The method that a recipe names: {"method": {"name": …, its own settings}}.  Throws Error(kData) on an unknown name or setting.
 std::unique_ptr<Method> make_method(const Recipe& recipe);

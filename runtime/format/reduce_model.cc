@@ -23,6 +23,33 @@ void narrow_codes(ModelData* model, std::size_t layer) {
   weights.stored_bits = bits;
 }
 
+// [layer] channels that some anchor computes.
+std::vector<int> used_channels(const ModelData& model) {
+  const Network& network = model.network;
+  const std::vector<int>& groups = network.width_groups();
+  std::vector<int> used;
+  for (int l = 0; l < network.layer_count(); ++l) {
+    const int out = network.layer(l).shape.channels;
+    int most = 0;
+    for (const Anchor& anchor : model.anchors) most = std::max(most, network.active_out(l, anchor.config, model.space));
+    const auto group = groups[static_cast<std::size_t>(l)];
+    used.push_back(network.fixed(l) || group == groups.front() ? out : std::min(out, most));
+  }
+  return used;
+}
+
+// Codes of the first filters and the first input channels.
+void slice_codes(LayerWeights& weights, int taps, int in, int used_in, int used_out) {
+  std::vector<std::int8_t> codes;
+  const auto row = static_cast<std::ptrdiff_t>(in) * taps, kept = static_cast<std::ptrdiff_t>(used_in) * taps;
+  for (std::ptrdiff_t o = 0; o < used_out; ++o) {
+    const auto first = weights.codes.begin() + o * row;
+    codes.insert(codes.end(), first, first + kept);
+  }
+  weights.codes = std::move(codes);
+  weights.channel_scale.resize(static_cast<std::size_t>(used_out));
+}
+
 constexpr double kGainUnits = 64;  // of a channel gain in an octave
 constexpr int kLowestGain = -128, kHighestGain = 127;
 
@@ -60,6 +87,31 @@ void share_scales(ModelData* model) {
 
 void pack_single_widths(ModelData* model) {
   for (std::size_t layer = 0; layer < model->weights.size(); ++layer) narrow_codes(model, layer);
+}
+
+void drop_idle_filters(ModelData* model) {
+  const std::vector<int> used = used_channels(*model);
+  Network smaller = model->network;
+  for (std::size_t n = 0; n < smaller.nodes.size(); ++n) {
+    Node& node = smaller.nodes[n];
+    const int source = model->network.channel_source(static_cast<int>(n));
+    if (source < 0) continue;
+    node.shape.channels = used[static_cast<std::size_t>(source)];
+    if (node.groups > 1) node.groups = node.shape.channels;  // depthwise
+  }
+  for (int l = 0; l < smaller.layer_count(); ++l) {
+    const auto i = static_cast<std::size_t>(l);
+    const Node& node = smaller.layer(l);
+    const int out = used[i], groups = model->network.layer(l).groups;
+    slice_codes(model->weights[i], node.kernel * node.kernel, model->network.in_channels(l) / groups,
+                smaller.in_channels(l) / node.groups, out);
+    for (Anchor& anchor : model->anchors) {
+      anchor.layers[i].channel_gain.resize(static_cast<std::size_t>(out));
+      anchor.layers[i].offset.resize(static_cast<std::size_t>(out));
+    }
+    model->space.layers[i].blocks = (out + model->space.block - 1) / model->space.block;
+  }
+  model->network = std::move(smaller);
 }
 
 ModelData keep_anchors(const ModelData& model, const std::vector<std::string>& names) {

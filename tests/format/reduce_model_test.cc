@@ -60,3 +60,33 @@ TEST_CASE("format/reduce_model: one scale a layer moves no filter by more than h
   share_scales(&several);
   CHECK(several.weights[1].form.granularity == Granularity::kChannel);
 }
+
+TEST_CASE("format/reduce_model: filters that no anchor computes leave the file, and the rest folds to the same numbers") {
+  ModelData model = sample_model(sample_network());
+  ModelData whole = model;
+  drop_idle_filters(&whole);  // the uniform anchors compute everything
+  CHECK(whole.network == model.network);
+  std::erase_if(model.anchors, [](const Anchor& anchor) { return anchor.name != "half8"; });
+  model.safe_anchor = 0;
+  ModelData smaller = model;
+  drop_idle_filters(&smaller);
+  const ModelData read = parse_model(model_bytes(smaller), "smaller model");
+  CHECK(model_sizes(read).total < model_sizes(model).total);
+  const auto layer = [&](const std::string& name) {
+    for (int l = 0; l < model.network.layer_count(); ++l)
+      if (model.network.layer(l).name == name) return l;
+    return -1;
+  };
+  for (const char* halved : {"block1.conv1", "block2.shortcut", "block2.pointwise", "block3.conv1"})
+    CHECK(read.network.layer(layer(halved)).shape.channels * 2 == model.network.layer(layer(halved)).shape.channels);
+  // The stem is computed whole, so those that share its filters stay as they are.
+  for (const char* kept : {"stem", "block1.conv2", "block2.depthwise", "classifier"})
+    CHECK(read.network.layer(layer(kept)).shape == model.network.layer(layer(kept)).shape);
+  for (int l = 0; l < model.network.layer_count(); ++l) {
+    const FoldedLayer before = fold_layer(model, model.anchors[0].config, l), after = fold_layer(read, read.anchors[0].config, l);
+    CHECK(before.codes == after.codes);
+    CHECK(before.multiplier == after.multiplier);
+    CHECK(before.bias == after.bias);
+    CHECK(before.active_in == after.active_in);
+  }
+}
