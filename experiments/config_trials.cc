@@ -17,59 +17,85 @@ namespace {
 
 constexpr std::size_t kTogether = 8;  // paths of one exported model; bounds the memory of its calibration
 
+struct BatchOutcome {
+  double loss = 0, right = 0;
+};
+
 }  // namespace
 
-ModelData export_paths(const FinishedTraining& training, std::vector<PathSpec> paths) {
+ModelData export_paths(const FinishedTraining& training, std::vector<PathSpec> paths, std::shared_ptr<Quantizers> quantizers) {
   QuantizedNetwork network = training.supernet.with_paths(std::move(paths));
+  if (quantizers) network.set_quantizers(std::move(quantizers));
   recalibrate(&network, training.calibration);
   ModelData model = export_model(&network, training.calibration);
   model.labels = training.splits.train->labels();
+  model.provenance = training.identity.dump();
   return model;
 }
 
-ConfigJudge batch_judge(QuantizedNetwork* network, const std::vector<Sample>& samples, int threads) {
-  struct Batch {
-    torch::Tensor stem, labels;
-  };
+BatchJudge::BatchJudge(QuantizedNetwork* network, const std::vector<Sample>& samples, int threads)
+    : network_(network), threads_(threads), pictures_(static_cast<double>(samples.size())) {
   constexpr std::size_t kPictures = 256;
-  auto batches = std::make_shared<std::vector<Batch>>();
   torch::NoGradGuard guard;
+  std::vector<TrainingBatch> batches;
   for (std::size_t at = 0; at < samples.size(); at += kPictures) {
     const auto first = samples.begin() + static_cast<std::ptrdiff_t>(at);
     const TrainingBatch batch = to_batch({first, first + static_cast<std::ptrdiff_t>(std::min(kPictures, samples.size() - at))},
                                          network->network().input_shape());
-    batches->push_back({network->stem(batch.src, {/*batch_statistics=*/false, /*momentum=*/0}), batch.labels});
+    batches.push_back({network->stem(batch.src, {/*batch_statistics=*/false, /*momentum=*/0}), batch.labels});
   }
-  const double pictures = static_cast<double>(samples.size());
-  return [network, batches, threads, pictures](const BitConfig& config) {
-    std::vector<double> losses(batches->size()), right(batches->size());
-    std::vector<std::exception_ptr> failures(batches->size());
-    std::atomic<std::size_t> next{0};
-    const auto work = [&] {
-      torch::NoGradGuard no_gradients;  // of this thread
-      for (std::size_t b = next++; b < batches->size(); b = next++) try {
-          const Batch& batch = (*batches)[b];
-          const torch::Tensor scores = network->forward_config(config, batch.stem);
-          const torch::Tensor loss = torch::nll_loss(torch::log_softmax(scores, 1), batch.labels, {}, at::Reduction::None);
-          losses[b] = loss.clamp_max(kClippedLoss).sum().item<double>();
-          right[b] = (scores.argmax(1) == batch.labels).sum().item<double>();
-        } catch (...) {
-          failures[b] = std::current_exception();
-        }
-    };
-    std::vector<std::thread> pool;
-    for (int t = 1; t < threads; ++t) pool.emplace_back(work);
-    work();
-    for (std::thread& thread : pool) thread.join();
-    SearchPoint point;
-    point.config = config;
-    for (std::size_t b = 0; b < batches->size(); ++b) {
-      if (failures[b]) std::rethrow_exception(failures[b]);
-      point.loss += losses[b] / pictures;
-      point.accuracy += right[b] / pictures;
-    }
-    return point;
+  batches_ = std::make_shared<const std::vector<TrainingBatch>>(std::move(batches));
+}
+
+SearchPoint BatchJudge::operator()(const BitConfig& config, const Quantizers* quantizers) const {
+  std::vector<BatchOutcome> outcomes(batches_->size());
+  std::vector<std::exception_ptr> failures(batches_->size());
+  std::atomic<std::size_t> next{0};
+  const auto work = [&] {
+    torch::NoGradGuard no_gradients;  // of this thread
+    for (std::size_t b = next++; b < outcomes.size(); b = next++) try {
+        const TrainingBatch& batch = (*batches_)[b];
+        const torch::Tensor scores = network_->forward_config(config, batch.src, quantizers);
+        const torch::Tensor loss = torch::nll_loss(torch::log_softmax(scores, 1), batch.labels, {}, at::Reduction::None);
+        outcomes[b] = {loss.clamp_max(kClippedLoss).sum().item<double>(), (scores.argmax(1) == batch.labels).sum().item<double>()};
+      } catch (...) {
+        failures[b] = std::current_exception();
+      }
   };
+  std::vector<std::thread> pool;
+  for (int t = 1; t < threads_; ++t) pool.emplace_back(work);
+  work();
+  for (std::thread& thread : pool) thread.join();
+  SearchPoint point;
+  point.config = config;
+  for (std::size_t b = 0; b < outcomes.size(); ++b) {
+    if (failures[b]) std::rethrow_exception(failures[b]);
+    point.loss += outcomes[b].loss / pictures_;
+    point.accuracy += outcomes[b].right / pictures_;
+  }
+  return point;
+}
+
+std::vector<std::vector<Sample>> test_samples(const FinishedTraining& training) {
+  const auto test = first_images(training.splits.test, static_cast<std::size_t>(training.request.recipe.evaluation_images));
+  std::vector<std::vector<Sample>> sets;
+  for (const EvaluationSet set : kEvaluationSets)
+    sets.push_back(evaluation_samples(*test, set, standard_mixture(), training.model.network.input_shape(), training.model.preprocessing.stretch));
+  return sets;
+}
+
+std::vector<ConfigTrials> try_model(const ModelData& data, const std::vector<std::vector<Sample>>& sets, int threads) {
+  const auto model = std::make_shared<const Model>(data);
+  std::vector<ConfigTrials> trials;
+  for (const std::vector<Sample>& set : sets) {
+    const OutcomeTable table = roll_out(model, set.size(), [&](std::size_t i) { return set[i]; }, threads);
+    trials.push_back({{}, table.index});
+    for (std::size_t k = 0; k < table.anchors; ++k) {
+      std::vector<std::uint8_t>& correct = trials.back().correct.emplace_back(table.size());
+      for (std::size_t i = 0; i < table.size(); ++i) correct[i] = table.correct(i, k);
+    }
+  }
+  return trials;
 }
 
 std::vector<ConfigTrials> try_configs(const FinishedTraining& training, const std::vector<BitConfig>& configs,
@@ -78,14 +104,10 @@ std::vector<ConfigTrials> try_configs(const FinishedTraining& training, const st
   for (std::size_t first = 0; first < configs.size(); first += kTogether) {
     std::vector<PathSpec> paths;
     for (std::size_t c = first; c < std::min(configs.size(), first + kTogether); ++c) paths.push_back({"config" + std::to_string(c), configs[c]});
-    const auto model = std::make_shared<const Model>(export_paths(training, std::move(paths)));
+    const std::vector<ConfigTrials> part = try_model(export_paths(training, std::move(paths)), sets, training.request.threads);
     for (std::size_t s = 0; s < sets.size(); ++s) {
-      const OutcomeTable table = roll_out(model, sets[s].size(), [&](std::size_t i) { return sets[s][i]; }, training.request.threads);
-      trials[s].index = table.index;
-      for (std::size_t k = 0; k < table.anchors; ++k) {
-        std::vector<std::uint8_t>& correct = trials[s].correct.emplace_back(table.size());
-        for (std::size_t i = 0; i < table.size(); ++i) correct[i] = table.correct(i, k);
-      }
+      trials[s].index = part[s].index;
+      trials[s].correct.insert(trials[s].correct.end(), part[s].correct.begin(), part[s].correct.end());
     }
   }
   return trials;
@@ -98,11 +120,7 @@ ModelData export_with(const FinishedTraining& training, const std::vector<PathSp
 }
 
 json against_random(const FinishedTraining& training, const BitConfig& found, const std::vector<BitConfig>& random) {
-  const Recipe& recipe = training.request.recipe;
-  const auto test = first_images(training.splits.test, static_cast<std::size_t>(recipe.evaluation_images));
-  std::vector<std::vector<Sample>> sets;
-  for (const EvaluationSet set : kEvaluationSets)
-    sets.push_back(evaluation_samples(*test, set, standard_mixture(), training.model.network.input_shape(), training.model.preprocessing.stretch));
+  const std::vector<std::vector<Sample>> sets = test_samples(training);
   std::vector<BitConfig> configs{found};
   configs.insert(configs.end(), random.begin(), random.end());
   const std::vector<ConfigTrials> trials = try_configs(training, configs, sets);
@@ -120,7 +138,7 @@ json against_random(const FinishedTraining& training, const BitConfig& found, co
     for (const double share : mean) random_mean += share / static_cast<double>(mean.size());
     result[evaluation_set_name(kEvaluationSets[s])] = {
         {"found", share_right(ours)}, {"random_mean", random_mean}, {"random_best", best}, {"images", ours.size()},
-        {"gain", interval_json(paired_gain(ours, mean, of_set.index, recipe.seed, /*resamples=*/1000))}};
+        {"gain", interval_json(paired_gain(ours, mean, of_set.index, training.request.recipe.seed, /*resamples=*/1000))}};
   }
   return result;
 }

@@ -1,5 +1,6 @@
 #include "policy/accuracy_predictor.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -52,16 +53,34 @@ std::vector<double> AccuracyPredictor::predict(const std::vector<Subnet>& subnet
   return result;
 }
 
-double kendall(const std::vector<double>& a, const std::vector<double>& b) {
+BandedCorrelation kendall_in_bands(const std::vector<double>& a, const std::vector<double>& b, const std::vector<double>& cost, double band) {
+  BandedCorrelation result;
   double agree = 0, pairs_a = 0, pairs_b = 0;
   for (std::size_t i = 0; i < a.size(); ++i)
     for (std::size_t j = 0; j < i; ++j) {
+      if (std::max(cost[i], cost[j]) > (1 + band) * std::min(cost[i], cost[j])) continue;
       const int of_a = (a[i] > a[j]) - (a[i] < a[j]), of_b = (b[i] > b[j]) - (b[i] < b[j]);
+      ++result.pairs;
       agree += of_a * of_b;
       pairs_a += of_a != 0;
       pairs_b += of_b != 0;
     }
-  return pairs_a > 0 && pairs_b > 0 ? agree / std::sqrt(pairs_a * pairs_b) : 0.0;
+  if (pairs_a > 0 && pairs_b > 0) result.kendall = agree / std::sqrt(pairs_a * pairs_b);
+  return result;
+}
+
+double kendall(const std::vector<double>& a, const std::vector<double>& b) {
+  return kendall_in_bands(a, b, std::vector<double>(a.size(), 1.0)).kendall;
+}
+
+double mean_bits(const BitConfig& config, const BitSpace& space) {
+  double sum = 0, count = 0;
+  for (std::size_t l = 0; l < config.size(); ++l) {
+    if (space.layers[l].fixed) continue;
+    sum += config[l].weight + config[l].activation;
+    count += 2;
+  }
+  return count > 0 ? sum / count : 8;
 }
 
 }  // namespace bitpilot

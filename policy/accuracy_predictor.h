@@ -40,4 +40,15 @@ class AccuracyPredictor {
 /// Kendall's rank correlation (tau-b: ties count for neither side); 0 when one side is constant.
 double kendall(const std::vector<double>& a, const std::vector<double>& b);
 
+/// The same over pairs of like cost alone, where cost itself ranks nothing.
+struct BandedCorrelation {
+  double kendall = 0;
+  std::size_t pairs = 0;
+};
+/// cost [N] > 0; a pair counts if the dearer one costs at most 1 + band times the other.
+BandedCorrelation kendall_in_bands(const std::vector<double>& a, const std::vector<double>& b, const std::vector<double>& cost, double band = 0.1);
+
+/// Mean of the weight and activation bits of the adaptive layers: the predictor to beat.
+double mean_bits(const BitConfig& config, const BitSpace& space);
+
 }  // namespace bitpilot

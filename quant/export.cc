@@ -44,7 +44,7 @@ class ModelExporter {
  private:
   // Real value of one code of filter o at one accumulator unit, apart from the input's step: step * gamma / deviation, per active filter.
   std::vector<double> filter_scale(int layer, int path) const {
-    const Tensor step = network_.layers_[layer].log_step.detach().exp();
+    const Tensor& step = code_steps_[layer];
     const int last = network_.network_.layer_count() - 1;
     const auto& norm = layer == 0 ? network_.stem_ : network_.paths_[path].layers[layer];
     std::vector<double> scale;
@@ -71,20 +71,49 @@ class ModelExporter {
     return shift;
   }
 
-  LayerWeights layer_weights(int layer) const {
+  // The one width of a layer's weights in all paths.
+  int single_width(int layer) const {
+    const int bits = network_.specs_.front().config[layer].weight;
+    for (const PathSpec& spec : network_.specs_)
+      if (spec.config[layer].weight != bits)
+        throw Error(ExitCode::kData, "codes that are not nested serve one width a file, paths ask for " + std::to_string(bits) + " and " + std::to_string(spec.config[layer].weight) + " bits",
+                    network_.network_.layer(layer).name, "export each configuration on its own");
+    return bits;
+  }
+
+  // Stored codes and form; the real value of one code goes to code_steps_.
+  LayerWeights layer_codes(int layer) {
     const auto& parameters = network_.layers_[layer];
-    LayerWeights weights;
     const Tensor w = parameters.weight.detach().contiguous();
+    LayerWeights weights;
+    if (network_.quantizers_) {
+      const auto own = network_.quantizers_->codes(layer, w, network_.specs_.front().config[layer].weight);
+      if (own) {
+        weights.form.symmetry = own->form.symmetry;
+        weights.stored_bits = single_width(layer);
+        weights.zero_point = own->zero_point;
+        const Tensor codes = own->codes.contiguous();
+        weights.codes.assign(codes.data_ptr<std::int8_t>(), codes.data_ptr<std::int8_t>() + codes.numel());
+        code_steps_.push_back(own->step.contiguous());
+        return weights;
+      }
+    }
     const std::int64_t rows = w.size(0), count = w.numel() / rows;
-    const Tensor step = parameters.log_step.detach().exp();
+    code_steps_.push_back(parameters.log_step.detach().exp());
     for (std::int64_t o = 0; o < rows; ++o) {
       // The same float32 arithmetic as the training forward, so that no code differs from what was trained.
-      const float inverse = 1.0F / step.data_ptr<float>()[o];
+      const float inverse = 1.0F / code_steps_.back().data_ptr<float>()[o];
       for (std::int64_t i = 0; i < count; ++i) {
         const float code = std::nearbyint(std::clamp(w.data_ptr<float>()[o * count + i] * inverse, -128.0F, 127.0F));
         weights.codes.push_back(static_cast<std::int8_t>(code));
       }
     }
+    return weights;
+  }
+
+  LayerWeights layer_weights(int layer) {
+    LayerWeights weights = layer_codes(layer);
+    const std::int64_t rows = code_steps_.back().size(0);
     // One shared scale a filter: the geometric mean over the anchors that compute it.
     std::vector<double> logs(rows, 0.0);
     std::vector<int> counts(rows, 0);
@@ -180,6 +209,7 @@ class ModelExporter {
 
   QuantizedNetwork& network_;
   const CalibrationBatches& batches_;
+  std::vector<Tensor> code_steps_;  // [layer][filter]: real value of one stored code
 };
 
 void recalibrate(QuantizedNetwork* network, const CalibrationBatches& batches) {

@@ -125,6 +125,7 @@ Tensor QuantizedNetwork::run(const BitConfig& config, const std::vector<const Pa
                              const ForwardMode& mode, const Quantizers* quantizers, NormalizedOutputs* wanted) {
   if (wanted) wanted->values.assign(layers_.size(), Tensor());
   std::vector<Produced> produced(steps_.size());
+  const Quantizers* rounding = quantizers && quantizers->own_activations() ? quantizers : nullptr;  // of activations
   auto quantizers_of = [&](const FusedStep& step, bool all) {
     std::vector<ActivationQuantizer> list;
     std::vector<int> widths;
@@ -144,8 +145,8 @@ Tensor QuantizedNetwork::run(const BitConfig& config, const std::vector<const Pa
   if (quantized_) {
     const auto [list, widths] = quantizers_of(steps_[0], true);
     for (std::size_t i = 0; i < list.size(); ++i)
-      produced[0].quantized.emplace_back(widths[i], quantizers ? quantizers->activations(0, produced[0].value, list[i])
-                                                               : quantize_activations(produced[0].value, list[i]));
+      produced[0].quantized.emplace_back(widths[i], rounding ? rounding->activations(0, produced[0].value, list[i])
+                                                             : quantize_activations(produced[0].value, list[i]));
   }
 
   for (std::size_t s = 1; s < steps_.size(); ++s) {
@@ -176,11 +177,11 @@ Tensor QuantizedNetwork::run(const BitConfig& config, const std::vector<const Pa
     const FusedOutputs outputs = normalize_quantize(
         z, active(parameters.gamma), active(parameters.beta),
         {active(parameters.mean), active(parameters.variance), mode.batch_statistics, mode.momentum}, residual, step.relu,
-        /*want_value=*/step.carry || !quantized_ || quantizers || hook_ != nullptr, quantizers ? std::vector<ActivationQuantizer>{} : list);
+        /*want_value=*/step.carry || !quantized_ || rounding || hook_ != nullptr, rounding ? std::vector<ActivationQuantizer>{} : list);
     if (hook_) hook_(static_cast<int>(s), outputs.value.detach());
     produced[s].value = outputs.value;
     for (std::size_t i = 0; i < list.size(); ++i)
-      produced[s].quantized.emplace_back(widths[i], quantizers ? quantizers->activations(layer, outputs.value, list[i]) : outputs.quantized[i]);
+      produced[s].quantized.emplace_back(widths[i], rounding ? rounding->activations(layer, outputs.value, list[i]) : outputs.quantized[i]);
     finish_step(step, &produced[s]);
   }
   throw Error(ExitCode::kBug, "the graph has no classifier", network_.name, "report this");

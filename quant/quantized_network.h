@@ -59,7 +59,7 @@ class QuantizedNetwork {
   /// Source: Yang & Jin, FracBits, arXiv:2007.02017.
   torch::Tensor forward_fractional(int path, const torch::Tensor& stem_value, const torch::Tensor& bits);
 
-  /// Another arithmetic than nested learned steps; nullptr = those.  Not read by forward_fractional and the export.
+  /// Another arithmetic than nested learned steps; nullptr = those.  Not read by forward_fractional.
   void set_quantizers(std::shared_ptr<Quantizers> quantizers) { quantizers_ = std::move(quantizers); }
 
   /// Called with (fused step, value before its quantisers) during forward passes of `path`, for calibration; nullptr = off.

@@ -184,7 +184,7 @@ int run_search(const std::vector<std::string>& args) {
       evaluation_samples(*set, EvaluationSet::kSeen, standard_mixture(), parts.network.input_shape(), parts.preprocessing.stretch));
   std::optional<FinishedRun> opened;
   if (!run.empty()) opened.emplace(run, static_cast<int>(threads));
-  const ConfigJudge judge = opened ? batch_judge(&opened->training().supernet, *samples, static_cast<int>(threads))
+  const ConfigJudge judge = opened ? ConfigJudge(BatchJudge(&opened->training().supernet, *samples, static_cast<int>(threads)))
                                    : engine_judge(model, samples, static_cast<int>(threads));
   std::optional<Sensitivity> sensitivity;
   if (method == "ilp" || !sensitivity_file.empty()) sensitivity = measure_sensitivity(parts.space, cost, judge);

@@ -16,6 +16,7 @@ struct Entry {
 constexpr Entry kMethods[] = {
     {"dqmq", make_dqmq},
     {"rfquant", make_rfquant},
+    {"eqnet", make_eqnet},
     {"qgt", make_qgt},
     {"abs", make_abs},
 };

@@ -41,6 +41,7 @@ class Method {
 /// Throws Error(kData) if the settings are not the method's.
 std::unique_ptr<Method> make_dqmq(const Recipe& recipe);
 std::unique_ptr<Method> make_rfquant(const Recipe& recipe);
+std::unique_ptr<Method> make_eqnet(const Recipe& recipe);
 std::unique_ptr<Method> make_qgt(const Recipe& recipe);
 std::unique_ptr<Method> make_abs(const Recipe& recipe);
 

@@ -169,7 +169,7 @@ class RfQuant : public Method {
     options.budget = settings_.budget;
     options.least = from.least;
     const GreedyResult result =
-        greedy_search(from.space, from.cost, batch_judge(&training.supernet, samples, training.request.threads), options);
+        greedy_search(from.space, from.cost, BatchJudge(&training.supernet, samples, training.request.threads), options);
     evaluations_ = result.evaluations;
     std::cerr << "search: " << to_string(result.best.config, from.space) << ", relative cost " << result.best.relative << ", "
               << result.evaluations << " evaluations\n";

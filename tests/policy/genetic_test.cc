@@ -42,12 +42,6 @@ std::vector<double> predicted(const std::vector<BitConfig>& configs) {
   return values;
 }
 
-double mean_bits(const BitConfig& config) {
-  double sum = 0;
-  for (const LayerBits& bits : config) sum += bits.weight + bits.activation;
-  return sum;
-}
-
 }  // namespace
 
 TEST_CASE("policy/genetic: the result keeps the budget and is no worse than the best of 200 random configurations") {
@@ -114,7 +108,7 @@ TEST_CASE("policy/accuracy_predictor: it ranks unseen configurations, also among
   const std::vector<double> guessed = predictor.predict({subnets.begin() + 800, subnets.end()});
   const std::vector<double> real(accuracies.begin() + 800, accuracies.end());
   std::vector<double> trivial;
-  for (std::size_t i = 800; i < configs.size(); ++i) trivial.push_back(mean_bits(configs[i]));
+  for (std::size_t i = 800; i < configs.size(); ++i) trivial.push_back(mean_bits(configs[i], setting.space));
   const double tau = kendall(guessed, real), of_bits = kendall(trivial, real);
   std::vector<Subnet> like;
   std::vector<double> of_like;
@@ -151,4 +145,17 @@ TEST_CASE("policy/accuracy_predictor: the Form is seen, and Kendall's correlatio
   CHECK(kendall({1, 2, 3, 4}, {4, 3, 2, 1}) == doctest::Approx(-1));
   CHECK(kendall({1, 1, 2}, {1, 2, 3}) == doctest::Approx(2 / std::sqrt(6.0)));
   CHECK(kendall({1, 1, 1}, {1, 2, 3}) == 0);
+}
+
+TEST_CASE("policy/accuracy_predictor: in bands of cost only pairs of like cost count, and mean bits leave fixed layers out") {
+  // Over all pairs the first ranking is perfect; among those of like cost it has one pair right and one wrong.
+  const std::vector<double> guessed{1, 2, 11, 12}, real{1, 2, 12, 11}, cost{1, 1.09, 5, 5.5};
+  const BandedCorrelation bands = kendall_in_bands(guessed, real, cost);
+  CHECK(bands.pairs == 2);
+  CHECK(bands.kendall == doctest::Approx(0));
+  CHECK(kendall(guessed, real) == doctest::Approx(4.0 / 6));
+  CHECK(kendall_in_bands(guessed, real, {1, 1.2, 5, 6}).pairs == 0);
+  CHECK(kendall_in_bands(guessed, real, {1, 1.2, 5, 6}, 0.25).pairs == 2);
+  const Setting setting;
+  CHECK(mean_bits(uniform_config(setting.space, 2, 4), setting.space) == doctest::Approx(3));
 }
