@@ -122,6 +122,19 @@ const Plan& Session::Impl::plan(const BitConfig& config) {
   return others.emplace(config, planner.rest(std::move(numbers))).first->second;
 }
 
+/// Lanes of `count` pixels: the first `used` of the four bytes that stand `step` from pixel to pixel, zeros behind.
+/// Returns how many it wrote; reads 4 - `step` bytes past the last.
+static int write_quads(const std::uint8_t* from, int step, int used, int count, std::uint8_t* to) {
+  const std::uint32_t mask = used == 4 ? ~0U : (1U << (8 * used)) - 1;
+  for (int x = 0; x < count; ++x) {
+    std::uint32_t quad;
+    std::memcpy(&quad, from + x * step, sizeof(quad));
+    quad &= mask;
+    std::memcpy(to + 4 * x, &quad, sizeof(quad));
+  }
+  return std::max(count, 0);
+}
+
 /// Interleaved pixels to quads of channels; for a stem that reads rows as channels lane j of pixel x is pixel x + j -
 /// padding.
 void Session::Impl::write_input(const std::uint8_t* codes) {
@@ -137,11 +150,20 @@ void Session::Impl::write_input(const std::uint8_t* codes) {
         codes + static_cast<std::size_t>(y) * static_cast<std::size_t>(grid.width * channels);
     std::uint8_t* const to = origin + static_cast<std::size_t>(y) * grid.row_bytes();
     if (layout.row_as_channels()) {
-      for (int lane = 0; lane < stem_node.kernel; ++lane) {
-        const int shift = lane - stem_node.padding;
-        for (int x = 0; x < grid.width; ++x)
-          to[4 * x + lane] = x + shift >= 0 && x + shift < grid.width ? from[x + shift] : outside;
-      }
+      const int first = std::min(stem_node.padding, grid.width), count = grid.width - stem_node.padding - 3;
+      const int end = first + std::max(0, write_quads(from, /*step=*/1, stem_node.kernel, count, to + 4 * first));
+      const auto edge = [&](int x) {
+        for (int lane = 0; lane < stem_node.kernel; ++lane) {
+          const int at = x + lane - stem_node.padding;
+          to[4 * x + lane] = at >= 0 && at < grid.width ? from[at] : outside;
+        }
+      };
+      for (int x = 0; x < first; ++x) edge(x);
+      for (int x = end; x < grid.width; ++x) edge(x);
+    } else if (channels == 3) {
+      // The four bytes of a row's last pixel may be more than there are.
+      const int done = write_quads(from, /*step=*/3, /*used=*/3, grid.width - 1, to);
+      for (int x = done; x < grid.width; ++x) std::memcpy(to + 4 * x, from + 3 * x, 3);
     } else {
       for (int c = 0; c < channels; ++c) {
         std::uint8_t* const plane = to + static_cast<std::size_t>(c / 4) * grid.plane() + c % 4;

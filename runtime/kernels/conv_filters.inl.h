@@ -36,8 +36,12 @@ template <int PIXELS>
   }
 }
 
-/// BLOCKS * kLanes filters at PIXELS pixels of one row, STRIDE apart.
-template <class Dot, int BLOCKS, int PIXELS, int STRIDE>
+/// Weights of a layer from which on they come from beyond the nearest caches each time.
+constexpr std::size_t kManyWeights = 64 * 1024;
+
+/// BLOCKS * kLanes filters at PIXELS pixels of one row, STRIDE apart.  FETCH: asks for the weights of the blocks behind
+/// them meanwhile.
+template <class Dot, int BLOCKS, int PIXELS, int STRIDE, bool FETCH>
 static inline void filters_tile(const PreparedTask& task, int group, const std::uint8_t* src, int position) {
   Vec sums[BLOCKS][PIXELS];
   alignas(64) std::int32_t memory[Dot::kNarrow ? BLOCKS * PIXELS * kLanes : 1];
@@ -62,6 +66,9 @@ static inline void filters_tile(const PreparedTask& task, int group, const std::
       const std::uint8_t* at = src + taps[tap];
       Vec weight[BLOCKS];
       BITPILOT_UNROLL for (int b = 0; b < BLOCKS; ++b) weight[b] = load(weights + b * group_bytes);
+      if constexpr (FETCH)
+        BITPILOT_UNROLL for (int b = 0; b < BLOCKS; ++b)
+            __builtin_prefetch(weights + static_cast<std::size_t>(BLOCKS + b) * group_bytes, 0, 2);
       BITPILOT_UNROLL for (int p = 0; p < PIXELS; ++p) {
         const Vec codes = broadcast(at + 4 * STRIDE * p);
         BITPILOT_UNROLL for (int b = 0; b < BLOCKS; ++b) sums[b][p] = Dot::multiply_add(sums[b][p], codes, weight[b]);
@@ -82,11 +89,11 @@ static inline void filters_tile(const PreparedTask& task, int group, const std::
 }
 
 /// filters_tile as the loops over rows take it.
-template <class Dot, int BLOCKS>
+template <class Dot, int BLOCKS, bool FETCH>
 struct DotTile {
   template <int PIXELS, int STRIDE>
   static inline void run(const PreparedTask& task, int group, const std::uint8_t* src, int position) {
-    filters_tile<Dot, BLOCKS, PIXELS, STRIDE>(task, group, src, position);
+    filters_tile<Dot, BLOCKS, PIXELS, STRIDE, FETCH>(task, group, src, position);
   }
 };
 
@@ -119,9 +126,15 @@ static void filters_width(const PreparedTask& task, int group) {
 
 template <class Dot, int PIXELS, int STRIDE>
 static void filters_groups(const PreparedTask& task) {
+  const bool fetch = static_cast<std::size_t>(task.groups) * task.group_bytes > kManyWeights;
   int group = task.first_group;
-  for (; group + 2 <= task.groups; group += 2) filters_width<DotTile<Dot, 2>, PIXELS, STRIDE>(task, group);
-  if (group < task.groups) filters_width<DotTile<Dot, 1>, PIXELS, STRIDE>(task, group);
+  for (; group + 2 <= task.groups; group += 2) {
+    if (fetch)
+      filters_width<DotTile<Dot, 2, true>, PIXELS, STRIDE>(task, group);
+    else
+      filters_width<DotTile<Dot, 2, false>, PIXELS, STRIDE>(task, group);
+  }
+  if (group < task.groups) filters_width<DotTile<Dot, 1, false>, PIXELS, STRIDE>(task, group);
 }
 
 template <class Dot, int PIXELS>

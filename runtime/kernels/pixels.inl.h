@@ -77,11 +77,13 @@ static inline void linear_groups(const LinearTask& task, int group, const std::i
   BITPILOT_UNROLL for (int g = 0; g < GROUPS; ++g) BITPILOT_UNROLL for (int v = 0; v < kVectors; ++v) sums[g][v] =
       splat(0);
   const std::size_t group_bytes = task.group_bytes;
+  constexpr std::size_t kAhead = 2048;  // a large layer's weights are read once, from far
   const std::uint8_t* weights = task.weights + static_cast<std::size_t>(group) * group_bytes;
   for (int quad = 0; quad < task.quads; ++quad, src += 4, weights += kQuadBytes) {
     const Vec values = broadcast_quad(src);
     BITPILOT_UNROLL for (int g = 0; g < GROUPS; ++g) BITPILOT_UNROLL for (int v = 0; v < kVectors; ++v) {
       const std::uint8_t* at = weights + g * group_bytes + v * (kQuadBytes / kVectors);
+      __builtin_prefetch(at + kAhead);
       sums[g][v] = multiply_add_words(sums[g][v], values, BYTES ? load_bytes_as_words(at) : load(at));
     }
   }
