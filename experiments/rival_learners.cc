@@ -199,9 +199,9 @@ LearnedRival learn_buckets(const RivalGround& ground, int buckets) {
   const OutcomeTable& table = ground.policy.table;
   const BucketTable rules = fit_bucket_table(table, ground.temperatures, ground.costs, seen(table), buckets, ground.lambda);
   const auto spent = static_cast<std::int64_t>(table.size() * table.anchors);
-  // The quality score is the run's own estimate; without buckets nothing but a look's confidence is computed.
+  // The quality score is the run's own estimate; without buckets nothing but a look's confidence is computed, and of a single look not that.
   const double confidence = confidence_bops(static_cast<std::size_t>(ground.data().network.classes())) / ground.bops.reference();
-  const double policy_cost = buckets > 1 ? policy_relative_cost(ground.data()) : confidence;
+  const double policy_cost = buckets > 1 ? policy_relative_cost(ground.data()) : rules.rules.front().second >= 0 ? confidence : 0.0;
   const Decide decide = [&ground, rules, seen, policy_cost](const KnownPictures& pictures) {
     return outcomes_of(ground, pictures.table, bucket_choices(rules, pictures.table, ground.temperatures, seen(pictures.table)), policy_cost);
   };

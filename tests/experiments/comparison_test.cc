@@ -6,6 +6,7 @@
 
 #include "runtime/core/error.h"
 #include "runtime/fixed_math.h"
+#include "runtime/policy_head.h"
 #include "tests/policy/synthetic_outcomes.h"
 
 using namespace bitpilot;
@@ -79,7 +80,8 @@ TEST_CASE("experiments/comparison: a cascade keeps the threshold of validation a
   CHECK(share == doctest::Approx(0.3).epsilon(0.25));
   CHECK(row["second_looks"].get<double>() == doctest::Approx(share));
   CHECK(row["accuracy"].get<double>() == doctest::Approx(static_cast<double>(correct) / n));
-  CHECK(row["bops"].get<double>() == doctest::Approx((costs.first[0] + share * costs.second[1]) * f.bops.reference()));
+  CHECK(row["bops"].get<double>() == doctest::Approx((costs.first[0] + share * costs.second[1]) * f.bops.reference() +
+                                                     confidence_bops(f.test.classes)));
   CHECK(row["minus_second"]["mean"].get<double>() == doctest::Approx(static_cast<double>(correct) / n - mean(f.right(1))));
   // Rivals of other bit-widths stay out: only the one that is never right is at the pair's own bits.
   CHECK(row["rivals"]["accuracy"] == 0.0);

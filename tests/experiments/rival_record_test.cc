@@ -109,9 +109,11 @@ TEST_CASE("experiments/rival_learners: nobody beats the oracle where the rules a
   const LearnedRival cascade = learn_rival(ground, {"cascade"}), ppo = learn_rival(ground, {"ppo", 6000});
   const double by_cascade = ground.reward(cascade.decide(ground.judge));
   CHECK(by_cascade < oracle);
+  // The rule's confidence is billed whether it looks twice or not.
+  const double confidence = confidence_bops(static_cast<std::size_t>(ground.data().network.classes())) / ground.bops.reference();
   for (std::size_t k = 0; k < ground.costs.first.size(); ++k) {
     const std::vector<PolicyChoice> fixed(ground.judge.table.size(), PolicyChoice{static_cast<int>(k), -1, false});
-    CHECK(ground.reward(outcomes_of(ground, ground.judge.table, fixed, 0)) <= by_cascade + 1e-9);
+    CHECK(ground.reward(outcomes_of(ground, ground.judge.table, fixed, confidence)) <= by_cascade + 1e-9);
   }
   CHECK(cascade.evaluations == static_cast<std::int64_t>(ground.policy.table.size() * ground.policy.table.anchors));
   CHECK(ppo.evaluations >= 6000);
