@@ -42,7 +42,7 @@ json evaluate_run(const FinishedTraining& training, const std::shared_ptr<const 
   const ModelData& data = model->data();
   const CostTable bops = bops_table(data.network, data.space);
   json result{{"float", json::object()}, {"anchors", json::object()}};
-  result["float"]["bops"] = float_bops(data.network);
+  result["float"]["bops"] = float_bops(training.float_network.network());  // a method may have pruned the model
   std::vector<OutcomeTable> tables;
   for (const EvaluationSet which : kEvaluationSets) {
     const char* name = evaluation_set_name(which);

@@ -22,6 +22,8 @@ assert free["layers"] == [[8, 8]] * 8 and free["relative"] == 1 and free["macs"]
 assert dear["of_uniform4"] < 0.5 and dear["macs"]["pruned"] < dear["macs"]["whole"], dear
 assert any(len(layer) == 3 for layer in dear["layers"]), dear["layers"]
 assert os.path.getsize(f"{sys.argv[1]}/dear/model.safetensors") < 0.5 * os.path.getsize(f"{sys.argv[1]}/free/model.safetensors")
+floats = [json.load(open(f"{sys.argv[1]}/{run}/summary.json"))["float"] for run in ("dear", "free")]
+assert floats[0] == floats[1], floats  # the float network is whole in both
 anchor = json.load(open(f"{sys.argv[1]}/dear/summary.json"))["anchors"]["abs"]
 assert abs(anchor["bops"] / dear["bops"] - 1) < 1e-9, (anchor["bops"], dear["bops"])
 PY
