@@ -108,12 +108,21 @@ BitConfig lowest(BitConfig config, const BitSpace& space) {
 
 struct Judged {
   std::vector<Subnet> subnets;
-  std::vector<double> accuracies, costs;
+  std::vector<double> accuracies, losses, costs;
   Judged part(std::size_t from, std::size_t to) const {
     const auto cut = [&](const auto& list) { return std::decay_t<decltype(list)>(list.begin() + static_cast<std::ptrdiff_t>(from), list.begin() + static_cast<std::ptrdiff_t>(to)); };
-    return {cut(subnets), cut(accuracies), cut(costs)};
+    return {cut(subnets), cut(accuracies), cut(losses), cut(costs)};
   }
 };
+
+/// What the predictor saw, so that another one can be tried without judging anything again.
+json subnets_json(const Judged& judged, const CostTable& cost, const BitSpace& space) {
+  json rows = json::array();
+  for (std::size_t i = 0; i < judged.subnets.size(); ++i)
+    rows.push_back({{"form", form_name(judged.subnets[i].form)}, {"layers", layers_json(judged.subnets[i].config, space)},
+                    {"relative", judged.costs[i] / cost.reference()}, {"accuracy", judged.accuracies[i]}, {"loss", judged.losses[i]}});
+  return rows;
+}
 
 json correlations(const std::vector<double>& predicted, const Judged& real) {
   const BandedCorrelation bands = kendall_in_bands(predicted, real.accuracies, real.costs);
@@ -214,7 +223,9 @@ class EqNet : public Method {
     for (const BitConfig& config : spread_configs(space, settings_.subnets + settings_.subnets / kTaughtPerHeldBack, seed)) {
       const std::size_t form = Random(seed, "Form of a subnet", judged.subnets.size()).below(settings_.forms.size());
       judged.subnets.push_back({config, settings_.forms[form]});
-      judged.accuracies.push_back(judge(config, arithmetic[form].get()).accuracy);
+      const SearchPoint point = judge(config, arithmetic[form].get());
+      judged.accuracies.push_back(point.accuracy);
+      judged.losses.push_back(point.loss);
       judged.costs.push_back(space.cost.cost(config));
       if (judged.subnets.size() % 100 == 0) std::cerr << "predictor: " << judged.subnets.size() << " subnets judged\n";
     }
@@ -231,15 +242,19 @@ class EqNet : public Method {
     const BatchJudge judge(&training->supernet, samples, training->request.threads);
 
     const Judged judged = judge_subnets(space, judge, seed);
+    write_file_atomically(training->request.out + "/subnets.json", subnets_json(judged, cost, parts.space).dump() + "\n");
     const auto taught = static_cast<std::size_t>(settings_.subnets);
     const Judged lessons = judged.part(0, taught), held_back = judged.part(taught, judged.subnets.size());
     PredictorOptions options;
     options.seed = seed;
     const AccuracyPredictor predictor(lessons.subnets, lessons.accuracies, options);
-    std::vector<double> bits;
+    std::vector<double> bits, sureness;
     for (const Subnet& subnet : held_back.subnets) bits.push_back(mean_bits(subnet.config, parts.space));
+    for (const double loss : held_back.losses) sureness.push_back(-loss);
     (*record)["predictor"] = {{"taught", taught}, {"held_back", held_back.subnets.size()}, {"images", samples.size()},
-                              {"learned", correlations(predictor.predict(held_back.subnets), held_back)}, {"mean_bits", correlations(bits, held_back)}};
+                              {"learned", correlations(predictor.predict(held_back.subnets), held_back)}, {"mean_bits", correlations(bits, held_back)},
+                              // The loss of the same subnets on the same pictures: what separates these two is mostly the pictures' chance.
+                              {"loss", correlations(sureness, held_back)}};
 
     GeneticOptions genetic;
     genetic.budget = settings_.budget;

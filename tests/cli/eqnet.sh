@@ -28,7 +28,7 @@ for target in 21 35 42; do
   wait "$pid" 2>/dev/null
 done
 "$train" train "${eqnet[@]}" --out "$work/cut" --resume --threads 1 >>"$work/cut.log" 2>&1 || { cat "$work/cut.log"; fail "the last resume"; }
-for file in model.safetensors metrics.jsonl summary.json; do
+for file in model.safetensors metrics.jsonl summary.json subnets.json; do
   cmp "$work/whole/$file" "$work/cut/$file" || fail "$file differs after kills"
 done
 diff -r "$work/whole/forms" "$work/cut/forms" || fail "exported Forms differ after kills"
