@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "runtime/core/backbones.h"
@@ -77,6 +78,25 @@ TEST_CASE("engine: the backbones' shapes store the same codes on every set of ke
     for (int i = 0; i < input.channels * input.height * input.width; ++i)
       picture.push_back(static_cast<std::uint8_t>(i * 37 + i / 100));
     for (const Anchor& anchor : model.anchors) check_every_set(model, picture, anchor.config);
+  }
+}
+
+TEST_CASE("engine: random weights keep a picture alive down to the scores of the deepest backbone") {
+  for (const auto& [name, input] : {std::pair<const char*, Shape>{"resnet20", {3, 32, 32}}, {"resnet18", {3, 64, 64}}, {"mobilenet_v2", {3, 96, 96}}}) {
+    INFO(std::string(name));
+    const ModelData model = random_weights(make_backbone(name, input, 10));
+    std::vector<std::uint8_t> picture(static_cast<std::size_t>(input.channels * input.height * input.width)), other = picture;
+    Random random(3, "pictures");
+    for (std::uint8_t& code : picture) code = static_cast<std::uint8_t>(random.below(256));
+    for (std::uint8_t& code : other) code = static_cast<std::uint8_t>(random.below(256));
+    const BitConfig& config = model.anchors.front().config;
+    for (const CodeTrace& node : trace(model, active_kernels(), picture, config)) {
+      std::vector<std::size_t> counts(256);
+      for (const std::uint8_t code : node.codes) ++counts[code];
+      INFO("step ", node.step, ", reader ", node.reader);
+      CHECK(*std::max_element(counts.begin(), counts.end()) < node.codes.size() * 9 / 10);  // half of them may stand at a ReLU's zero
+    }
+    CHECK(scores(model, active_kernels(), picture, config) != scores(model, active_kernels(), other, config));
   }
 }
 
