@@ -9,17 +9,19 @@
 namespace bitpilot {
 namespace {
 
-/// Root mean square of the picture's real values, which lie in 0..1, and what is wanted of a layer's results.
-constexpr double kPictureSpread = 0.5, kResultSpread = 0.4;
+/// Root mean square of the picture's real values, which lie in 0..1, what is wanted of a layer's results, and of those that an Add adds to
+/// what there is: sums of full ones would saturate.
+constexpr double kPictureSpread = 0.5, kResultSpread = 0.4, kBranchSpread = 0.15;
 
-/// Of what a layer reads: half of a result's square is left behind a ReLU.  A deep network dies out, or saturates, on a wrong factor.
+/// Of what a layer reads: half of a result's square is left behind a ReLU.  A deep network dies out on a wrong factor.
 double input_spread(const std::vector<FusedStep>& steps, int layer) {
   const int source = steps[static_cast<std::size_t>(layer)].source;
   if (source < 0) return kPictureSpread;
-  return steps[static_cast<std::size_t>(source)].relu ? kResultSpread / std::sqrt(2.0) : kResultSpread;
+  const FusedStep& step = steps[static_cast<std::size_t>(source)];
+  return step.relu && step.add_node < 0 ? kResultSpread / std::sqrt(2.0) : kResultSpread;
 }
 
-LayerWeights random_layer(const Network& network, int layer, double spread, Random& random) {
+LayerWeights random_layer(const Network& network, int layer, double spread, double wanted, Random& random) {
   const int filters = network.layer(layer).shape.channels;
   const std::int64_t count = network.weight_count(layer);
   LayerWeights weights;
@@ -30,7 +32,7 @@ LayerWeights random_layer(const Network& network, int layer, double spread, Rand
   const double code_spread = highest / std::sqrt(3.0);
   const double sum_spread = std::sqrt(static_cast<double>(count) / filters) * code_spread * spread;
   for (int o = 0; o < filters; ++o)
-    weights.channel_scale.push_back(static_cast<float>(kResultSpread * random.uniform(0.8, 1.2) / sum_spread));
+    weights.channel_scale.push_back(static_cast<float>(wanted * random.uniform(0.8, 1.2) / sum_spread));
   return weights;
 }
 
@@ -62,7 +64,8 @@ ModelData random_weights(const Network& network, std::uint64_t seed) {
   for (int c = 0; c < network.classes(); ++c) model.labels.push_back("class " + std::to_string(c));
   const std::vector<FusedStep> steps = fuse(network);
   for (int l = 0; l < network.layer_count(); ++l) {
-    model.weights.push_back(random_layer(network, l, input_spread(steps, l), random));
+    const bool added = steps[static_cast<std::size_t>(l)].add_node >= 0;
+    model.weights.push_back(random_layer(network, l, input_spread(steps, l), added ? kBranchSpread : kResultSpread, random));
     const bool relu = steps[static_cast<std::size_t>(l)].relu;
     model.carries.push_back({(relu ? 1.0F : 2.0F) / 255, relu ? 0 : 128});
   }
