@@ -9,15 +9,22 @@
 
 namespace bitpilot {
 
-double lambda_for(const std::vector<BudgetPoint>& table, double relative) {
+namespace {
+
+/// Multiples of the golden ratio modulo 1: any stretch of numbers covers 0..1 evenly.
+double golden(std::uint64_t number) { return static_cast<double>((number * 0x9e3779b97f4a7c15ULL) >> 11) * 0x1p-53; }
+
+}  // namespace
+
+double lambda_for(const std::vector<BudgetPoint>& table, double relative, std::uint64_t number) {
   if (table.empty()) throw Error(ExitCode::kBug, "the budget table is empty", "lambda_for", "call read_budget first");
   // Ascending lambda; the cost falls with it, up to noise: the first place where it falls to `relative` counts.
   for (std::size_t i = 0; i < table.size(); ++i) {
     if (table[i].relative > relative) continue;
     if (i == 0) return table[0].lambda;
     const BudgetPoint &left = table[i - 1], &right = table[i];
-    if (right.lambda < left.lambda * kJumpRatio) return right.lambda;
     const double share = (left.relative - relative) / (left.relative - right.relative);
+    if (right.lambda < left.lambda * kJumpRatio) return golden(number) < share ? right.lambda : left.lambda;
     return left.lambda + share * (right.lambda - left.lambda);
   }
   return table.back().lambda;
@@ -66,7 +73,7 @@ BudgetIntegrator::BudgetIntegrator(std::vector<BudgetPoint> table, double budget
 
 double BudgetIntegrator::lambda(std::uint64_t number) const {
   const double correction = number < InOrder::kWindow ? 0.0 : after_[(number - InOrder::kWindow) % after_.size()];
-  return lambda_for(table_, budget_ + correction);
+  return lambda_for(table_, budget_ + correction, number);
 }
 
 void BudgetIntegrator::add(std::uint64_t number, double relative) {

@@ -10,9 +10,10 @@
 
 namespace bitpilot {
 
-/// Lambda at which the model's table (validation data) promises a mean relative cost of `relative`: linear between its
-/// points, the nearest end outside of them; the cheaper side of a jump.  The table must not be empty.
-double lambda_for(const std::vector<BudgetPoint>& table, double relative);
+/// Lambda of picture `number` at which the model's table (validation data) promises a mean relative cost of `relative`: linear between its
+/// points, the nearest end outside of them.  Inside a jump (kJumpRatio), where no lambda has that cost, pictures take its two sides in
+/// turns, evenly by the golden ratio, so that their mean has it.  The table must not be empty.
+double lambda_for(const std::vector<BudgetPoint>& table, double relative, std::uint64_t number = 0);
 
 /// The model's table from lambda to mean relative cost, with or without what the guard costs (DecisionRule::guard).  A table in milliseconds
 /// stays as it is: what the guard costs is not known apart, so a stream without it spends a little less than it may.

@@ -194,8 +194,11 @@ int run_eval(const std::vector<std::string>& args) {
   settings.fixed = read_bits(flags.bits, model->data());
   settings.lambda = flags.lambda.value_or(model->data().default_lambda);
   settings.guard = read_guard(flags.guard);
-  if (!flags.budget.empty())
-    settings.lambda = lambda_for(budget_table(model->data(), settings.guard), read_budget(flags.budget, model->data()));
+  if (!flags.budget.empty()) {
+    settings.budget = read_budget(flags.budget, model->data());
+    settings.steady = true;
+    settings.lambda = lambda_for(budget_table(model->data(), settings.guard), *settings.budget);  // as the record tells it
+  }
   settings.threads =
       static_cast<int>(flags.threads > 0 ? flags.threads : std::max(1U, std::thread::hardware_concurrency()));
   check_writable(flags.json);

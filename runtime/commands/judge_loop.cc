@@ -64,7 +64,9 @@ JudgeLoop::JudgeLoop(std::shared_ptr<const Model> model, const std::vector<std::
       listener_(listener),
       stop_(stop),
       queue_(live_ones(sources), settings.max_frames, stop) {
-  if (settings_.budget) budget_.emplace(budget_table(model_->data(), settings_.guard), *settings_.budget);
+  if (!settings_.budget) return;
+  table_ = budget_table(model_->data(), settings_.guard);
+  if (!settings_.steady) budget_.emplace(table_, *settings_.budget);
 }
 
 void JudgeLoop::tell(const std::string& text) {
@@ -122,7 +124,10 @@ void JudgeLoop::judge(AdaptiveSession& session, Ticket&& ticket) {
     });
     return;
   }
-  const DecisionRule rule{settings_.fixed, budget_ ? budget_->lambda(ticket.number) : settings_.lambda, settings_.guard};
+  const double lambda = budget_            ? budget_->lambda(ticket.number)
+                        : settings_.budget ? lambda_for(table_, *settings_.budget, ticket.number)
+                                           : settings_.lambda;
+  const DecisionRule rule{settings_.fixed, lambda, settings_.guard};
   std::vector<JudgedPicture> judged;
   for (const std::optional<Region>& part : parts) {
     // A picture of many tiles must not hold a stop up: it then counts as queued.

@@ -50,6 +50,7 @@ struct JudgeSettings {
   std::optional<BitConfig> fixed;  ///< for every picture, instead of the policy
   double lambda = 0;
   std::optional<double> budget;  ///< holds the average cost here; lambda then follows from it
+  bool steady = false;           ///< the budget by the model's table alone: no picture changes the lambda of later ones
   bool guard = true;             ///< DecisionRule::guard
   bool features = false;         ///< statistics of every picture, whoever reads them
   std::optional<Region> region;
@@ -98,6 +99,7 @@ class JudgeLoop {
   Stop& stop_;
   FrameQueue queue_;
   InOrder order_;
+  std::vector<BudgetPoint> table_;  ///< of a steady budget
   std::optional<BudgetIntegrator> budget_;
   std::mutex mutex_;  ///< of the listener and everything below
   JudgeCounts counts_;
