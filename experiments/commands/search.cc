@@ -101,11 +101,6 @@ double read_search_budget(const std::string& text, const CostTable& cost) {
   return time ? std::min(1.0, value / cost.reference()) : value;
 }
 
-/// The data set that a run was trained on, if its recipe names one.
-std::string data_of_run(const std::string& run) {
-  return std::filesystem::exists(run + "/recipe.json") ? read_run_recipe(run).data : "";
-}
-
 constexpr double kEqualCost = 0.02;  // random controls cost up to this share less than what was found
 constexpr int kTaught = 800;     // configurations that the predictor learns from
 constexpr int kHeldBack = 100;   // and is judged on
@@ -171,7 +166,7 @@ int run_search(const std::vector<std::string>& args) {
     throw Error(ExitCode::kUsage, std::string(export_file.empty() ? "--controls" : "--export") + " calibrates configurations, which takes a run", "bitpilot search",
                 "give --run DIR instead of --model");
   check_cost(cost_text);
-  if (data.empty() && !run.empty()) data = data_of_run(run);
+  if (data.empty() && !run.empty()) data = read_run_recipe(run).data;
   if (data.empty()) throw Error(ExitCode::kUsage, "--data SET is missing", "bitpilot search", "name the data set to search on");
 
   const auto model = Model::load(run.empty() ? model_file : run + "/model.safetensors");
