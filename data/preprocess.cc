@@ -67,9 +67,12 @@ Prepared preprocess(const ImageView& src, const Shape& input, bool stretch, bool
   const ImageView gray = to_channels(view, 1, gray_storage);
   Prepared prepared;
   PixelRange range;
-  if (statistics) prepared.statistics = image_statistics(gray, &range);
-  else prepared.statistics = ImageStatistics::none();
-  if (!statistics && stretch) range = pixel_range(gray);
+  if (statistics) {
+    prepared.statistics = image_statistics(gray, &range);
+  } else {
+    prepared.statistics = ImageStatistics::none();
+    if (stretch) range = pixel_range(gray);
+  }
 
   const std::size_t line = static_cast<std::size_t>(view.width) * static_cast<std::size_t>(view.channels);
   prepared.codes.resize(static_cast<std::size_t>(input.height) * static_cast<std::size_t>(input.width) *

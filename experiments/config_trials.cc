@@ -116,7 +116,10 @@ std::vector<ConfigTrials> try_configs(const FinishedTraining& training, const st
 ModelData export_with(const FinishedTraining& training, const std::vector<PathSpec>& found) {
   std::vector<PathSpec> paths = training.supernet.paths();
   paths.insert(paths.end(), found.begin(), found.end());
-  return export_paths(training, std::move(paths));
+  // The found ones stand behind: the run's safe anchor keeps its number.
+  ModelData model = export_paths(training, std::move(paths));
+  model.safe_anchor = training.model.safe_anchor;
+  return model;
 }
 
 json against_random(const FinishedTraining& training, const BitConfig& found, const std::vector<BitConfig>& random) {

@@ -23,7 +23,7 @@ struct PredictorOptions {
 };
 
 /// The conditional quantisation-aware accuracy predictor: a small network from a subnet's one-hot description to its accuracy.
-/// Inputs   2 of granularity, 2 of symmetry, then 7 of weight bits and 7 of activation bits a layer (2..8), all 0 for fixed layers.
+/// Inputs   2 of granularity, 2 of symmetry, then 7 of weight bits and 7 of activation bits a layer (2..8), all 0 for the first and the last layer.
 /// Output   accuracy, 0..1: the mean of what it was taught plus the network's correction.
 /// Source   EQ-Net, arXiv:2308.07650 (its smooth L1 loss is the squared error for errors below 1; activations' symmetry is left out).
 class AccuracyPredictor {

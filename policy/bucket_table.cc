@@ -1,7 +1,6 @@
 #include "policy/bucket_table.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "env/reward.h"
 #include "policy/quality_estimator.h"

@@ -79,8 +79,9 @@ class Search {
     for (int episode = 0; episode < options_.episodes; ++episode) {
       Random random(options_.seed, "ddpg.episode", static_cast<std::uint64_t>(episode));
       std::vector<Transition> path = walk(episode, random);
-      SearchPoint point = judge_(config_of(path));
-      point.config = config_of(path);
+      const BitConfig config = config_of(path);
+      SearchPoint point = judge_(config);
+      point.config = config;
       point.relative = cost_.cost(point.config) / cost_.reference();
       ++result.evaluations;
       const bool better = point.accuracy > result.best.accuracy ||

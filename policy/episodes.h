@@ -65,7 +65,7 @@ std::vector<Episode> run_episodes(EpisodeProcess& process, const RealMlp& policy
 
 /// What learners of episodes have in common.
 struct EpisodeTraining {
-  std::int64_t evaluations = 100000;  ///< training ends with the episode that spends the last one
+  std::int64_t evaluations = 100000;  ///< training ends with the update that spends the last one
   int hidden = 64;
   double learning_rate = 3e-3;                ///< of Adam, falls to 0 by a cosine
   double entropy = 0.01;                      ///< weight of the entropy of the actions; advantages have unit deviation

@@ -1,6 +1,5 @@
 #include "policy/random_bits.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "runtime/core/random.h"

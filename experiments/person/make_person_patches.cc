@@ -217,7 +217,7 @@ std::vector<Patch> thinned(const std::vector<Patch>& patches) {
   return result;
 }
 
-/// Cuts the patches of one part; the sheets show them in name order, 75 a page, with their numbers in labels.txt beside.
+/// Cuts the patches of one part; the sheets show them in name order, 75 a page, with their numbers in names.txt beside.
 void cut(const std::string& video, const std::vector<Patch>& patches, const std::string& folder,
          const std::map<std::string, std::string>& corrections, const std::string& sheets) {
   std::map<int, std::vector<Patch>> by_frame;

@@ -33,7 +33,8 @@ double lambda_for(const std::vector<BudgetPoint>& table, double relative, std::u
 std::vector<BudgetPoint> budget_table(const ModelData& model, bool guard) {
   std::vector<BudgetPoint> table = model.budget;
   if (guard || !PolicyHead::has_policy(model)) return table;
-  for (BudgetPoint& point : table) point.relative -= guard_relative_cost(model);
+  const double saved = guard_relative_cost(model);
+  for (BudgetPoint& point : table) point.relative -= saved;
   return table;
 }
 

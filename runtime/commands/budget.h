@@ -19,6 +19,9 @@ double lambda_for(const std::vector<BudgetPoint>& table, double relative, std::u
 /// stays as it is: what the guard costs is not known apart, so a stream without it spends a little less than it may.
 std::vector<BudgetPoint> budget_table(const ModelData& model, bool guard);
 
+inline constexpr char kGuardHelp[] =
+    "off: statistics of a picture only where the policy's choices read them, so no check against the training range and no quality; on if "
+    "not given";
 /// Reads a --guard: "on" or "off".  Throws Error(kUsage) on anything else.
 bool read_guard(const std::string& text);
 

@@ -40,9 +40,7 @@ Options eval_options(EvalFlags& flags) {
                "mean relative cost, above 0 and up to 1, as the model's table has it from validation data");
   options.number("lambda", "X", flags.lambda, 0, 1e6,
                  "price of cost, instead of --budget; the model's own if neither is given");
-  options.text("guard", "on|off", flags.guard,
-               "off: statistics of a picture only where the policy's choices read them, so no check against the training range and no "
-               "quality; on if not given");
+  options.text("guard", "on|off", flags.guard, kGuardHelp);
   options.text("mixture", "NAME", flags.mixture,
                "degrade the pictures: test, seen, held-out, clean; none if not given (docs/cli.md)");
   options.integer("seed", "N", flags.seed, 0, std::int64_t{1} << 62, "of the mixture's draws; 1 if not given");
@@ -124,7 +122,7 @@ nlohmann::ordered_json head_of_record(const Model& model, const EvalFlags& flags
   json["policy"] = learned ? "policy" : uniform ? "uniform" : "static";
   if (learned) json["lambda"] = settings.lambda;
   if (learned) json["guard"] = settings.guard;
-  if (!flags.budget.empty()) json["budget"] = std::stod(flags.budget);
+  if (settings.budget) json["budget"] = *settings.budget;  // of the reference's time where it was asked for in milliseconds
   return json;
 }
 

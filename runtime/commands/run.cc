@@ -43,9 +43,7 @@ Options run_options(RunFlags& flags) {
   options.number("lambda", "X", flags.lambda, 0, 1e6,
                  "price of cost, instead of --budget; the model's own if neither is given");
   options.text("bits", "BITS", flags.bits, kBitsHelp);
-  options.text("guard", "on|off", flags.guard,
-               "off: statistics of a picture only where the policy's choices read them, so no check against the training range and no "
-               "quality; on if not given");
+  options.text("guard", "on|off", flags.guard, kGuardHelp);
   options.integer("max-frames", "N", flags.max_frames, 1, std::int64_t{1} << 60, "stop after N pictures");
   options.integer("threads", "N", flags.threads, 1, 64,
                   "pictures judged at one time; one for each source, up to the cores, if not given");

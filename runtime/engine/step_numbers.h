@@ -30,10 +30,10 @@ struct StepNumbers {
 /// Effective weights of a folded layer: e = g * code + h.
 std::vector<std::int16_t> effective_weights(const FoldedLayer& folded);
 
-/// Numbers of every step.  Throws Error(kData) if the configuration does not fit the network or a sum could overflow.
 /// Whether no value of a step, any int32 times a multiplier plus any code times `carry_step`, reaches 2^31 in units of
 /// a code, with room for rounding: CodeOutput::bounded.
 bool stays_bounded(const StepNumbers& numbers, float carry_step, float scale);
+/// Numbers of every step.  Throws Error(kData) if the configuration does not fit the network or a sum could overflow.
 std::vector<StepNumbers> resolve(const ModelData& model, const std::vector<FusedStep>& steps, const BitConfig& config);
 
 }  // namespace bitpilot

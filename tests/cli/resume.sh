@@ -90,6 +90,8 @@ done
 "$train" search --run "$work/whole" --method ilp --budget 0.9 --images 32 --quiet --controls 2 --export "$work/found.safetensors" --json "$work/found.json" \
   >"$work/log" 2>&1 || { cat "$work/log"; fail "search --export"; }
 grep -q '"random_mean"' "$work/found.json" || fail "search --controls"
+"$bitpilot" eval --model "$work/whole/model.safetensors" --data fashion-mnist --limit 20 --bits "$work/found.json" --quiet >"$work/log" 2>&1 ||
+  { cat "$work/log"; fail "eval --bits of what search --controls wrote"; }
 "$bitpilot" eval --model "$work/found.safetensors" --data fashion-mnist --limit 20 --bits searched --json "$work/eval.json" --quiet >"$work/log" 2>&1 &&
   python3 - "$work/found.json" "$work/eval.json" <<'CHECK' || { cat "$work/log"; fail "eval --bits searched"; }
 import json, sys
@@ -97,6 +99,9 @@ found, judged = (json.load(open(path)) for path in sys.argv[1:])
 assert abs(found["relative"] - judged["bops"]["relative"]) < 1e-6, (found["relative"], judged["bops"])
 assert [row["config"] for row in judged["configs"]] == ["searched"], judged["configs"]
 CHECK
+safe() { "$bitpilot" inspect "$1" | grep '(safe)' | awk '{print $1}'; }
+[ -n "$(safe "$work/whole/model.safetensors")" ] && [ "$(safe "$work/whole/model.safetensors")" = "$(safe "$work/found.safetensors")" ] ||
+  fail "search --export forgot the safe anchor"
 "$train" search --model "$work/found.safetensors" --data fashion-mnist --budget 0.9 --images 32 --export "$work/none" >"$work/log" 2>&1
 [ $? -eq 2 ] && grep -q -- '--run' "$work/log" && [ ! -e "$work/none" ] || fail "search --export without a run must exit 2"
 "$train" search --run "$work/whole" --budget 1ms --images 32 --quiet >"$work/log" 2>&1
