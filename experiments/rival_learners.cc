@@ -153,9 +153,9 @@ LearnedRival learn_fracbits(const RivalGround& ground, const RivalRequest& reque
   options.seed = request.seed;
   LearningCurve curve(ground, options.evaluations, kFewPoints);
   std::int64_t spent = 0;
-  options.on_update = [&](const BitConfig& config, std::int64_t now) {
+  options.on_update = [&](const std::function<BitConfig()>& hardened, std::int64_t now) {
     spent = now;
-    curve.update(now, [&] { return decide_static(ground, config); });
+    curve.update(now, [&] { return decide_static(ground, hardened()); });
   };
   const BitConfig config =
       fit_fracbits(ground.data(), ground.bops, ground.policy.table.size(), ground.policy.at, simulated.simulator, options);

@@ -30,12 +30,11 @@ json against_random(const RivalGround& ground, const KnownPictures& pictures, co
                                              Pairing{}.resamples))}};
 }
 
-json judged(const RivalGround& ground, const KnownPictures& pictures, const LearnedRival& rival, double validation_relative,
-            const std::vector<CascadeCurve>& validation_cascades, std::uint64_t seed) {
-  const PictureOutcomes outcomes = rival.decide(pictures);
+/// `best`: the cascade that is best on validation at the rival's cost, by its place in all_cascades().
+json judged(const RivalGround& ground, const KnownPictures& pictures, const PictureOutcomes& outcomes,
+            const std::vector<CascadeCurve>& cascades, std::size_t best, std::uint64_t seed) {
   const double relative = mean(outcomes.relative);
   const auto [low, high] = wilson_interval(hits(outcomes.correct), outcomes.correct.size());
-  const std::vector<CascadeCurve> cascades = all_cascades(pictures.table, ground.temperatures, ground.cascade_costs());
   const Pairing pairing{&pictures.table.index, seed};
   return {{"images", outcomes.correct.size()},
           {"accuracy", share_right(outcomes.correct)},
@@ -44,16 +43,19 @@ json judged(const RivalGround& ground, const KnownPictures& pictures, const Lear
           {"loss", mean(outcomes.loss)},
           {"reward", ground.reward(outcomes)},
           {"hull", against_hull(outcomes.correct, relative, anchors_as_statics(ground.data(), pictures.table, ground.costs.first), pairing)},
-          {"cascade", against_cascade(outcomes.correct, relative, cascades[best_cascade(validation_cascades, validation_relative)],
-                                      ground.data(), pairing)},
+          {"cascade", against_cascade(outcomes.correct, relative, cascades[best], ground.data(), pairing)},
           {"random_bits", against_random(ground, pictures, outcomes, relative, seed + 1)}};
 }
 
 }  // namespace
 
 json rival_record(const RivalGround& ground, const RivalRequest& request, const LearnedRival& rival) {
-  const double relative = mean(rival.decide(ground.judge).relative);
-  const std::vector<CascadeCurve> cascades = all_cascades(ground.judge.table, ground.temperatures, ground.cascade_costs());
+  const auto cascades_of = [&](const KnownPictures& pictures) {
+    return all_cascades(pictures.table, ground.temperatures, ground.cascade_costs());
+  };
+  const PictureOutcomes outcomes = rival.decide(ground.judge);
+  const std::vector<CascadeCurve> cascades = cascades_of(ground.judge);
+  const std::size_t best = best_cascade(cascades, mean(outcomes.relative));
   json record{{"schema", "bitpilot.rival/1"},
               {"name", ground.recipe.name},
               {"method", request.method},
@@ -69,10 +71,12 @@ json rival_record(const RivalGround& ground, const RivalRequest& request, const 
               {"pass_seconds", ground.pass_seconds},
               {"details", rival.details},
               {"curve", rival.curve}};
-  record["validation"] = judged(ground, ground.judge, rival, relative, cascades, request.seed);
-  for (const EvaluationSet which : kEvaluationSets)
+  record["validation"] = judged(ground, ground.judge, outcomes, cascades, best, request.seed);
+  for (const EvaluationSet which : kEvaluationSets) {
+    const KnownPictures pictures = evaluation_pictures(ground, which);
     record["sets"][evaluation_set_name(which)] =
-        judged(ground, evaluation_pictures(ground, which), rival, relative, cascades, request.seed);
+        judged(ground, pictures, rival.decide(pictures), cascades_of(pictures), best, request.seed);
+  }
   return record;
 }
 

@@ -121,7 +121,7 @@ BitConfig fit_fracbits(const ModelData& model, const CostTable& cost, std::size_
       position.copy_(torch::minimum(position.clamp_min(0.0), last) * mask);
     }
     spent += options.batch;
-    if (options.on_update) options.on_update(hardened(), spent);
+    if (options.on_update) options.on_update(hardened, spent);
   }
   return hardened();
 }

@@ -20,7 +20,8 @@ struct FracBitsOptions {
                                 ///< not hold; far above it the penalty's flipping sign drowns the loss's gradient
   double head_start = 0.5;      ///< ladder steps above the uniform position that costs the budget
   std::uint64_t seed = 0;
-  std::function<void(const BitConfig&, std::int64_t)> on_update;  ///< hardened configuration and evaluations spent
+  /// After every update, with the evaluations spent so far; the function hardens the positions, which takes longer than an update does.
+  std::function<void(const std::function<BitConfig()>&, std::int64_t)> on_update;
 };
 
 /// Static mixed precision by fractional bits: one position between rungs for the weights and one for the activations of

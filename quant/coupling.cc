@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "runtime/core/error.h"
+#include "quant/layer_tensors.h"
 #include "runtime/core/integer.h"
 
 namespace bitpilot {
@@ -22,12 +22,6 @@ std::int64_t scaled(double source_epochs, std::int64_t epochs) {
 
 // A depthwise filter of nine weights has nothing that could make up for a wrong one: the source never offers it 2 bits.
 int lowest_offer(const Network& network, int layer) { return network.depthwise(layer) ? 3 : 2; }
-
-Tensor named(const NamedTensors& parameters, const std::string& name) {
-  for (const auto& [key, tensor] : parameters)
-    if (key == name) return tensor.detach();
-  throw Error(ExitCode::kBug, "the network has no parameter \"" + name + "\"", "bit-width scheduler", "report this");
-}
 
 }  // namespace
 
@@ -75,7 +69,7 @@ FreezeEvent BitWidthScheduler::update(std::int64_t epoch, const NamedTensors& pa
     event.turbulence.push_back(0);
     if (network_.fixed(l)) continue;
     order.push_back(l);
-    event.turbulence.back() = turbulence(named(parameters, name + ".weight"), named(parameters, name + ".log_step"), before.layers[l].bits);
+    event.turbulence.back() = turbulence(tensor_named(parameters, name + ".weight"), tensor_named(parameters, name + ".log_step"), before.layers[l].bits);
   }
   std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return event.turbulence[a] > event.turbulence[b]; });
   order.resize(static_cast<std::size_t>(event.ratio * static_cast<double>(order.size())));

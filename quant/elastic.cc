@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "quant/layer_tensors.h"
 #include "runtime/core/error.h"
 #include "runtime/core/integer.h"
 
@@ -19,13 +20,6 @@ Tensor round_straight_through(const Tensor& x) { return x.round().detach() + (x 
 
 // Forward as it is to the bit, gradient times `factor`.
 Tensor scale_gradient(const Tensor& x, double factor) { return x.detach() + factor * (x - x.detach()); }
-
-// One value a filter (or one in all) against a weight.
-Tensor by_filter(const Tensor& values, const Tensor& weight) {
-  std::vector<std::int64_t> shape(static_cast<std::size_t>(weight.dim()), 1);
-  shape[0] = values.size(0);
-  return values.reshape(shape);
-}
 
 // Codes minus zero point; zero_point [1], undefined: 0.
 Tensor shifted_codes(const Tensor& weight, const Tensor& step, const Tensor& zero_point, int bits) {
@@ -48,12 +42,6 @@ Tensor search_steps(const Tensor& rows, const Tensor& range, const Tensor& zero_
   return best.log();
 }
 
-Tensor weight_of(const NamedTensors& parameters, const std::string& layer) {
-  for (const auto& [name, tensor] : parameters)
-    if (name == layer + ".weight") return tensor.detach();
-  throw Error(ExitCode::kBug, "the network has no such weight", layer, "report this");
-}
-
 }  // namespace
 
 const std::vector<Form>& elastic_forms() {
@@ -72,7 +60,7 @@ ElasticSteps::ElasticSteps(const Network& network, const BitSpace& space, const 
   for (int l = 0; l < network.layer_count(); ++l) {
     names_.push_back(network.layer(l).name);
     if (network.fixed(l)) continue;
-    const Tensor weight = weight_of(parameters, names_.back());
+    const Tensor weight = tensor_named(parameters, names_.back() + ".weight").detach();
     // One zero point a layer: from the range of the whole tensor, which holds zero.
     const double low = std::min(0.0, weight.min().item<double>()), high = std::max(low + 1e-6, weight.max().item<double>());
     for (const Form& form : elastic_forms()) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "quant/guided.h"
+#include "quant/layer_tensors.h"
 #include "quant/same_range.h"
 #include "runtime/core/error.h"
 #include "runtime/core/fusion.h"
@@ -60,12 +61,9 @@ BitConfig FoundBits::config() const {
 
 void FoundBits::fit_steps(QuantizedNetwork* network) const {
   const NamedTensors parameters = network->parameters();
-  const auto named = [&](const std::string& wanted) {
-    return std::find_if(parameters.begin(), parameters.end(), [&](const auto& p) { return p.first == wanted; })->second;
-  };
   for (int l = 0; l < network_.layer_count(); ++l) {
     const std::string& name = network_.layer(l).name;
-    if (!network_.fixed(l)) refit_steps(named(name + ".weight"), named(name + ".log_step"), entry(l, 0));
+    if (!network_.fixed(l)) refit_steps(tensor_named(parameters, name + ".weight"), tensor_named(parameters, name + ".log_step"), entry(l, 0));
   }
 }
 

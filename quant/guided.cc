@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "runtime/core/error.h"
+#include "quant/layer_tensors.h"
 #include "runtime/core/integer.h"
 
 namespace bitpilot {
@@ -16,29 +16,22 @@ constexpr double kFrozenWithin = 0.05, kNearWithin = 0.1;  // steps
 constexpr int kLloydIterations = 10;
 constexpr double kEpsilon = 1e-12;
 
-/// A value a filter, shaped to meet that filter's weights.
-Tensor per_filter(const Tensor& values, const Tensor& weight) {
-  std::vector<std::int64_t> shape(static_cast<std::size_t>(weight.dim()), 1);
-  shape[0] = weight.size(0);
-  return values.view(shape);
-}
-
 Tensor step_of(const Tensor& log_step, int bits) { return log_step.detach().exp() * static_cast<double>(1 << (8 - bits)); }
 
 Tensor codes_of(const Tensor& weight, const Tensor& step, int bits) {
-  return (weight / per_filter(step, weight)).clamp(integer::signed_lowest(bits), integer::signed_highest(bits)).round();
+  return (weight / by_filter(step, weight)).clamp(integer::signed_lowest(bits), integer::signed_highest(bits)).round();
 }
 
 /// Distance to the nearest level in steps.
 Tensor steps_away(const Tensor& weight, const Tensor& log_step, int bits) {
-  return (weight - nearest_level(weight, log_step, bits)) / per_filter(step_of(log_step, bits), weight);
+  return (weight - nearest_level(weight, log_step, bits)) / by_filter(step_of(log_step, bits), weight);
 }
 
 }  // namespace
 
 Tensor nearest_level(const Tensor& weight, const Tensor& log_step, int bits) {
   const Tensor step = step_of(log_step, bits);
-  return codes_of(weight, step, bits) * per_filter(step, weight);
+  return codes_of(weight, step, bits) * by_filter(step, weight);
 }
 
 double grid_distance(const Tensor& weight, const Tensor& log_step, int bits) {
@@ -46,7 +39,7 @@ double grid_distance(const Tensor& weight, const Tensor& log_step, int bits) {
 }
 
 Tensor grid_gradient(const Tensor& weight, const Tensor& log_step, int bits) {
-  return steps_away(weight, log_step, bits) / per_filter(step_of(log_step, bits), weight) * (2.0 / static_cast<double>(weight.numel()));
+  return steps_away(weight, log_step, bits) / by_filter(step_of(log_step, bits), weight) * (2.0 / static_cast<double>(weight.numel()));
 }
 
 void refit_steps(const Tensor& weight, const Tensor& log_step, int bits) {
@@ -71,11 +64,9 @@ GuidedTraining::GuidedTraining(QuantizedNetwork* network, const BitConfig& confi
     Layer& layer = layers_[static_cast<std::size_t>(l)];
     layer.bits = config[static_cast<std::size_t>(l)].weight;
     layer.guided = !network->network().fixed(l);
-    for (const auto& [name, tensor] : parameters) {
-      if (name == network->network().layer(l).name + ".weight") layer.weight = tensor;
-      if (name == network->network().layer(l).name + ".log_step") layer.log_step = tensor;
-    }
-    if (!layer.log_step.defined()) throw Error(ExitCode::kBug, "a float network has no grid", network->network().layer(l).name, "report this");
+    const std::string& name = network->network().layer(l).name;
+    layer.weight = tensor_named(parameters, name + ".weight");
+    layer.log_step = tensor_named(parameters, name + ".log_step");
   }
   norms_ = torch::zeros({count, 2});
   conflicts_ = torch::zeros({count, 2});

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "quant/fused_kernels.h"
+#include "quant/layer_tensors.h"
 #include "runtime/core/error.h"
 #include "runtime/core/fusion.h"
 #include "runtime/core/integer.h"
@@ -29,16 +30,10 @@ Tensor gate(const Tensor& distance, const Tensor& threshold, double temperature)
   return (distance > threshold).to(torch::kDouble).detach() + (soft - soft.detach());
 }
 
-Tensor per_filter(const Tensor& values, const Tensor& weight) {
-  std::vector<std::int64_t> shape(static_cast<std::size_t>(weight.dim()), 1);
-  shape[0] = weight.size(0);
-  return values.view(shape);
-}
-
 /// z of weights: the middle of [-v, v] is 1/2.
 Tensor weight_position(const Tensor& weight, const Tensor& clip) { return ((weight / clip).clamp(-1, 1) + 1) / 2; }
 /// v of weights: where the range of the network's own codes ends.
-Tensor weight_clip(const Tensor& log_step, const Tensor& weight) { return per_filter(log_step.exp() * 128, weight); }
+Tensor weight_clip(const Tensor& log_step, const Tensor& weight) { return by_filter(log_step.exp() * 128, weight); }
 
 /// Values with gates and clip; what is left behind two and four bits is written to `errors`.
 struct ResidualValue : torch::autograd::Function<ResidualValue> {
@@ -93,17 +88,15 @@ SuperBits::SuperBits(QuantizedNetwork* network, std::int64_t steps, SuperBitOpti
       throw Error(ExitCode::kData, "the value of a layer has no ReLU behind, its codes would need a sign", network_.layer(step.layer).name,
                   "take a backbone whose values are all rectified, as resnet8 or ds_cnn");
   }
+  const NamedTensors parameters = network->parameters();
   for (int l = 0; l < count; ++l) {
     Layer& layer = layers_[static_cast<std::size_t>(l)];
     layer.adaptive = !network_.fixed(l);
     layer.groups = space_.layers[l].blocks;
     layer.prunable = layer.adaptive && layer.groups > 1 && std::count(groups.begin(), groups.end(), groups[l]) == 1;
     layer.in_channels_of = network_.depthwise(l) ? -1 : network_.channel_source(network_.layer(l).inputs[0]);
-    for (const auto& [name, tensor] : network->parameters()) {
-      if (name == network_.layer(l).name + ".weight") layer.weight = tensor;
-      if (name == network_.layer(l).name + ".log_step") layer.log_step = tensor;
-    }
-    if (!layer.log_step.defined()) throw Error(ExitCode::kBug, "a float network has no steps to gate", network_.layer(l).name, "report this");
+    layer.weight = tensor_named(parameters, network_.layer(l).name + ".weight");
+    layer.log_step = tensor_named(parameters, network_.layer(l).name + ".log_step");
   }
   of_weights_ = torch::zeros({count, 2}, torch::requires_grad());
   of_values_ = torch::zeros({count, 2}, torch::requires_grad());
