@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "policy/second_look.h"
 #include "policy/static_hull.h"
 #include "policy/temperature.h"
 #include "runtime/core/error.h"
@@ -84,11 +85,7 @@ class Learner {
     const auto knots = static_cast<std::size_t>(options_.knots);
     p_.first_value.assign(knots, std::vector<float>(k, 0));
     p_.first_allowed.assign(knots, std::vector<std::uint8_t>(k, 1));
-    std::vector<std::uint8_t> pairs(k * k, 0);
-    for (std::size_t a = 0; a < k; ++a) {
-      for (std::size_t b = 0; b < k; ++b) pairs[a * k + b] = p_.first_cost[b] > p_.first_cost[a] ? 1 : 0;
-    }
-    p_.pair_allowed.assign(knots, pairs);
+    p_.pair_allowed.assign(knots, second_looks(model_, p_.first_cost, p_.cost_unit));
     p_.spread.assign(k * static_cast<std::size_t>(model_.network.layer_count()) * 2, 0.0F);
     fit_estimator(false);
     const double cheapest = *std::min_element(costs.first.begin(), costs.first.end());

@@ -10,7 +10,7 @@
 namespace bitpilot {
 namespace {
 
-constexpr char kSchema[] = "bitpilot.profile/1";
+constexpr char kSchema[] = "bitpilot.profile/2";
 constexpr double kLongest = 1e6;  // ms
 
 void check_machine(const Machine& made_on, const Machine& here, const std::string& where) {
@@ -25,24 +25,30 @@ void check_machine(const Machine& made_on, const Machine& here, const std::strin
 }
 
 /// Fills the widths and block counts that were not measured: the time of the cheapest wider pair of widths, and a
-/// straight line between block counts.
+/// straight line between block counts.  Fixed parts go with the times.
 void complete(CostTable& cost, const BitSpace& space, int layer) {
   const auto blocks = space.layers[static_cast<std::size_t>(layer)].blocks;
+  const auto interpolate = [&](double from, double to, double share) { return from + (to - from) * share; };
   for (int w = 8; w >= 2; --w)
     for (int a = 8; a >= 2; --a) {
       int last = 0;
       for (int b = 1; b <= blocks; ++b) {
         if (cost.at(layer, w, a, b) == 0) continue;
-        const double from = last > 0 ? cost.at(layer, w, a, last) : 0, to = cost.at(layer, w, a, b);
-        for (int between = last + 1; between < b; ++between)
-          cost.at(layer, w, a, between) = from + (to - from) * (between - last) / (b - last);
+        for (int between = last + 1; between < b; ++between) {
+          const double share = static_cast<double>(between - last) / (b - last);
+          cost.at(layer, w, a, between) =
+              interpolate(last > 0 ? cost.at(layer, w, a, last) : 0, cost.at(layer, w, a, b), share);
+          cost.fixed_part(layer, w, a, between) =
+              interpolate(last > 0 ? cost.fixed_part(layer, w, a, last) : 0, cost.fixed_part(layer, w, a, b), share);
+        }
         last = b;
       }
       if (last > 0 || (w == 8 && a == 8)) continue;
       for (int b = 1; b <= blocks; ++b) {
-        double& now = cost.at(layer, w, a, b);
-        now = a < 8 ? cost.at(layer, w, a + 1, b) : cost.at(layer, w + 1, a, b);
-        if (w < 8) now = std::min(now, cost.at(layer, w + 1, a, b));
+        const bool wider_codes = a < 8 && (w == 8 || cost.at(layer, w, a + 1, b) <= cost.at(layer, w + 1, a, b));
+        const int from_w = wider_codes ? w : w + 1, from_a = wider_codes ? a + 1 : a;
+        cost.at(layer, w, a, b) = cost.at(layer, from_w, from_a, b);
+        cost.fixed_part(layer, w, a, b) = cost.fixed_part(layer, from_w, from_a, b);
       }
     }
 }
@@ -60,6 +66,8 @@ std::string profile_text(const Machine& machine, const Network& network, const B
                                                                       {"activation", entry.activation},
                                                                       {"blocks", entry.blocks},
                                                                       {"ms", entry.ms},
+                                                                      {"spread_ms", entry.spread_ms},
+                                                                      {"fixed_ms", entry.fixed_ms},
                                                                       {"kernel", entry.kernel},
                                                                       {"place", entry.place}});
   const Json json{
@@ -98,8 +106,10 @@ Profile parse_profile(const std::string& text, const std::string& where, const N
         return static_cast<int>(entry.at(key).integer(lowest, highest));
       };
       const int w = integer("weight", 2, 8), a = integer("activation", 2, 8), b = integer("blocks", 1, blocks);
-      profile.cost.at(l, w, a, b) = std::max(entry.at("ms").number(0, kLongest), 1e-9);
-      if (b == blocks) profile.choice.set(l, w, a, integer("place", 0, kMaxPackings - 1));
+      const double ms = std::max(entry.at("ms").number(0, kLongest), 1e-9);
+      profile.cost.at(l, w, a, b) = ms;
+      profile.cost.fixed_part(l, w, a, b) = entry.at("fixed_ms").number(0, ms);
+      profile.choice.set(l, {w, a, b}, integer("place", 0, kMaxPackings - 1));
     }
     if (profile.cost.at(l, 8, 8, blocks) == 0) times.fail("has no time at 8 bits and whole width");
     complete(profile.cost, space, l);

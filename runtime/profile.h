@@ -23,12 +23,14 @@ struct Profile {
 struct ProfileEntry {
   int layer = 0;
   int weight = 8, activation = 8, blocks = 1;
-  double ms = 0;
-  int place = 0;       ///< of the fastest kernel in Model::packings
-  std::string kernel;  ///< its name
+  double ms = 0;         ///< reading a whole input
+  double spread_ms = 0;  ///< median distance of its samples from their median
+  double fixed_ms = 0;   ///< of ms: what does not shrink with the input, CostTable::fixed_part
+  int place = 0;         ///< of the fastest kernel in Model::packings
+  std::string kernel;    ///< its name
 };
 
-/// JSON text of bitpilot.profile/1.
+/// JSON text of bitpilot.profile/2.  (Files of version 1 knew no fixed part and no kernels by width; they are refused.)
 std::string profile_text(const Machine& machine, const Network& network, const BitSpace& space,
                          const std::vector<ProfileEntry>& entries, double observing_ms);
 /// Reads profile_text.  Throws Error(kData) if it is of another network, space or machine (processor, instruction set

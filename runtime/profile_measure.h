@@ -9,9 +9,9 @@
 
 namespace bitpilot {
 
-/// Times every kernel that can run each layer, in turns, at every setting that the model offers.  Settings that make
-/// the same kernels do the same work are timed once; of a layer with many filter blocks a few widths are.  `progress`
-/// is told the layers done.
+/// Times every kernel that can run each layer, in turns, at every setting that the model offers: the least of three blocks'
+/// medians.  Settings and layers that make the same kernels do the same work are timed once; of a layer with many filter
+/// blocks a few widths are, each with the whole of its input and with half.  `progress` is told the layers done.
 std::vector<ProfileEntry> measure_profile(const ModelData& model, const Kernels& kernels, int threads,
                                           const std::function<void(int)>& progress);
 

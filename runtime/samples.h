@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 namespace bitpilot {
@@ -23,6 +24,13 @@ class Samples {
     return durations_[std::min(durations_.size() - 1, static_cast<std::size_t>(q * static_cast<double>(durations_.size())))];
   }
   double median() { return quantile(0.5); }
+  /// Median distance from the median: the spread that interruptions do not touch.
+  double deviation() {
+    Samples distances;
+    const double middle = median();
+    for (const double duration : durations_) distances.add(std::abs(duration - middle));
+    return distances.median();
+  }
 
  private:
   std::vector<double> durations_;

@@ -11,7 +11,9 @@
 #include "runtime/core/files.h"
 #include "runtime/kernels/kernels.h"
 #include "runtime/machine.h"
-#include "runtime/profile.h"
+#include "runtime/policy_head.h"
+#include "runtime/profile_cache.h"
+#include "runtime/random_policy.h"
 
 namespace bitpilot {
 namespace {
@@ -20,7 +22,7 @@ using Json = nlohmann::ordered_json;
 
 struct BenchFlags {
   BenchModel source;
-  std::string json, profile;
+  std::string json, profile, policy;
   std::vector<std::string> bits;
   std::int64_t threads = 1;
   std::optional<double> seconds;
@@ -32,19 +34,39 @@ Options bench_options(BenchFlags& flags) {
   options.list(
       "bits", "BITS", flags.bits,
       "what to time: 8, 4/8 (weights/activations), an anchor's name or a JSON file; every anchor if not given");
-  options.text("profile", "FILE", flags.profile, "use the kernels that `bitpilot profile` found fastest");
+  options.text("profile", "FILE|off", flags.profile, kProfileHelp);
+  options.text("policy", "random", flags.policy, "give a --network a policy with random networks: what deciding costs");
   options.integer("threads", "N", flags.threads, 1, 64, "threads that share one picture");
   options.number("seconds", "X", flags.seconds, 0, 3600, "how long to take turns; 3 if not given");
   options.text("json", "FILE", flags.json, "write bitpilot.bench/1 there; - is standard output");
   return options;
 }
 
-std::shared_ptr<const Model> load(const BenchFlags& flags, const Machine& machine, std::string& hash) {
-  ModelData data = flags.source.load("bench", hash);
+/// What is timed, and the price list of its layers where a profile was named.
+struct Subject {
+  std::shared_ptr<const Model> model;
+  std::string hash;
+  std::string policy = "none";  ///< "model" or "random" where there is one
+  std::optional<CostTable> prices;
+};
+
+Subject load(const BenchFlags& flags, const Machine& machine) {
+  Subject subject;
+  ModelData data = flags.source.load("bench", subject.hash);
+  if (!flags.policy.empty()) {
+    if (flags.policy != "random" || flags.source.network.empty())
+      throw Error(ExitCode::kUsage, "--policy takes random, and with --network alone", "bitpilot bench",
+                  "leave it out: a model's own policy is timed anyway");
+    add_random_policy(data);
+  }
+  if (PolicyHead::has_policy(data)) subject.policy = flags.policy.empty() ? "model" : flags.policy;
   KernelChoice choice;
-  if (!flags.profile.empty())
-    choice = parse_profile(read_file(flags.profile), flags.profile, data.network, data.space, machine).choice;
-  return std::make_shared<const Model>(std::move(data), &active_kernels(), std::move(choice));
+  if (std::optional<Profile> profile = find_profile(flags.profile, data, subject.hash, machine)) {
+    choice = std::move(profile->choice);
+    subject.prices = std::move(profile->cost);
+  }
+  subject.model = std::make_shared<const Model>(std::move(data), &active_kernels(), std::move(choice));
+  return subject;
 }
 
 std::vector<ConfigTimes> wanted_configs(const BenchFlags& flags, const ModelData& model) {
@@ -85,7 +107,7 @@ void add_rate(Json& json, double macs, double seconds, double peak) {
   json["of_peak"] = macs / seconds / peak;
 }
 
-Json config_record(const ModelData& model, ConfigTimes& times, double peak) {
+Json config_record(const ModelData& model, ConfigTimes& times, const std::optional<CostTable>& prices, double peak) {
   Json layers = Json::array();
   double macs = 0;
   for (int l = 0; l < model.network.layer_count(); ++l) {
@@ -100,19 +122,27 @@ Json config_record(const ModelData& model, ConfigTimes& times, double peak) {
   Json record{{"name", times.name}, {"bits", to_string(times.config, model.space)}};
   record.update(times_of(times.pass));
   add_rate(record, macs, times.pass.median(), peak);
-  record["switching_ms"] = (times.after_other.median() - times.pass.median()) * 1e3;
+  record["switching_ms"] = times.switching.median() * 1e3;
+  record["switching_spread_ms"] = times.switching.deviation() * 1e3;
+  if (prices) {
+    record["priced_ms"] = prices->cost(times.config);
+    record["priced_over_measured"] = prices->cost(times.config) / (times.pass.median() * 1e3);
+  }
   record["layers"] = std::move(layers);
   return record;
 }
 
-Json record_of(const Model& model, const std::string& hash, const Machine& machine, BenchTimes& times) {
+Json record_of(const Subject& subject, const Machine& machine, BenchTimes& times) {
+  const ModelData& model = subject.model->data();
   Json record{{"schema", "bitpilot.bench/1"},
               {"version", machine.version},
               {"cpu", machine.cpu},
               {"isa", machine.isa},
               {"threads", machine.threads},
-              {"network", model.data().network.name},
-              {"model", hash.empty() ? Json() : Json(hash)},
+              {"network", model.network.name},
+              {"model", subject.hash.empty() ? Json() : Json(subject.hash)},
+              {"policy", subject.policy},
+              {"kernels", subject.prices ? "profile" : "default"},
               {"peak_gmacs_per_s", times.peak / 1e9}};
   Json stages = Json::object();
   const auto stage = [&](const char* name, Samples& samples) {
@@ -131,7 +161,7 @@ Json record_of(const Model& model, const std::string& hash, const Machine& machi
         (times.statistics.median() + times.policy.median()) / (times.statistics.median() + times.decision.median());
   if (!times.unguarded.empty()) record["policy_share_without_guard"] = times.choosing.median() / times.unguarded.median();
   Json configs = Json::array();
-  for (ConfigTimes& config : times.configs) configs.push_back(config_record(model.data(), config, times.peak));
+  for (ConfigTimes& config : times.configs) configs.push_back(config_record(model, config, subject.prices, times.peak));
   record["configs"] = std::move(configs);
   return record;
 }
@@ -168,7 +198,11 @@ void print_record(const Json& record) {
     }
     print_times("whole pass", config);
     rates(config);
-    std::printf("  switching %+.4f ms\n", config["switching_ms"].get<double>());
+    std::printf("  switching %+.4f ± %.4f ms\n", config["switching_ms"].get<double>(),
+                config["switching_spread_ms"].get<double>());
+    if (config.contains("priced_ms"))
+      std::printf("  %-24s %10.4f  %.2f of the whole pass\n", "price list's sum", config["priced_ms"].get<double>(),
+                  config["priced_over_measured"].get<double>());
   }
 }
 
@@ -179,10 +213,10 @@ int run_bench(const std::vector<std::string>& args) {
   Options options = bench_options(flags);
   if (!options.parse(args)) return 0;
   const Machine machine = this_machine(active_kernels(), static_cast<int>(flags.threads));
-  std::string hash;
-  const std::shared_ptr<const Model> model = load(flags, machine, hash);
-  BenchTimes times = measure(model, wanted_configs(flags, model->data()), machine.threads, flags.seconds.value_or(3));
-  const Json record = record_of(*model, hash, machine, times);
+  const Subject subject = load(flags, machine);
+  BenchTimes times = measure(subject.model, wanted_configs(flags, subject.model->data()), machine.threads,
+                             flags.seconds.value_or(3));
+  const Json record = record_of(subject, machine, times);
   if (flags.json != "-") print_record(record);
   if (flags.json == "-")
     std::printf("%s\n", record.dump(1).c_str());

@@ -48,12 +48,13 @@ std::vector<std::uint8_t> sample_codes(const ModelData& model, const Image& pict
 }
 
 /// One turn of everything before the network's rest, and of the policy.
-void measure_stages(const ModelData& model, const Image& picture, AdaptiveSession& adaptive, BenchTimes& times) {
+void measure_stages(const ModelData& model, const Image& picture, const Image& luma, AdaptiveSession& adaptive,
+                    BenchTimes& times) {
   const Shape input = model.network.input_shape();
   if (input.channels != 1 && input.channels != 3) return;
   Prepared prepared;
   add_time(times.preprocess, [&] { prepared = preprocess(picture.view(), input, model.preprocessing.stretch); });
-  if (picture.channels == 1) add_time(times.statistics, [&] { image_statistics(picture.view()); });
+  add_time(times.statistics, [&] { image_statistics(luma.view()); });
   if (!PolicyHead::has_policy(model)) return;
   DecisionRule rule;
   rule.lambda = model.default_lambda;
@@ -70,11 +71,14 @@ void measure_stages(const ModelData& model, const Image& picture, AdaptiveSessio
 
 void measure_config(Session& session, const std::vector<std::uint8_t>& codes, ConfigTimes& times, Samples& stem) {
   const auto pass = [&] {
+    const Clock::time_point start = Clock::now();
     add_time(stem, [&] { session.start(codes); });
     session.look(times.config);
+    return seconds_since(start);
   };
-  add_time(times.after_other, pass);
-  add_time(times.pass, pass);
+  const double after_other = pass(), again = pass();
+  times.switching.add(after_other - again);
+  times.pass.add(again);
   std::vector<double> seconds(times.layers.size(), 0);
   session.time_layers(codes, times.config, seconds);
   for (std::size_t l = 0; l < seconds.size(); ++l) times.layers[l].add(seconds[l]);
@@ -90,7 +94,8 @@ BenchTimes measure(const std::shared_ptr<const Model>& model, std::vector<Config
   for (ConfigTimes& config : times.configs) config.layers.resize(static_cast<std::size_t>(data.network.layer_count()));
   Session session(model, threads);
   AdaptiveSession adaptive(model);
-  const Image picture = sample_picture(data.network.input_shape());
+  const Shape input = data.network.input_shape();
+  const Image picture = sample_picture(input), luma = sample_picture({1, input.height, input.width});
   const std::vector<std::uint8_t> codes = sample_codes(data, picture);
   for (const ConfigTimes& config : times.configs) {
     session.start(codes);
@@ -103,7 +108,7 @@ BenchTimes measure(const std::shared_ptr<const Model>& model, std::vector<Config
     Samples one;
     add_time(one, [&] { products = model->kernels().peak(kPeakRounds); });
     peak.add(static_cast<double>(products) / one.median());
-    measure_stages(data, picture, adaptive, times);
+    measure_stages(data, picture, luma, adaptive, times);
     for (ConfigTimes& config : times.configs) measure_config(session, codes, config, times.stem);
   }
   times.peak = peak.quantile(0.9);  // a turn that was interrupted shows less

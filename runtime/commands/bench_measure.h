@@ -14,7 +14,7 @@ struct ConfigTimes {
   std::string name;
   BitConfig config;
   Samples pass;                 ///< stem and rest, right after a pass of the same configuration
-  Samples after_other;          ///< right after a pass of another one
+  Samples switching;            ///< what a pass right after one of another configuration takes more than the next one
   std::vector<Samples> layers;  ///< [layer], copies and pools included
 };
 

@@ -16,6 +16,7 @@
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
 #include "runtime/kernels/kernels.h"
+#include "runtime/profile_cache.h"
 #include "runtime/sinks/progress.h"
 #include "runtime/sources/set_source.h"
 
@@ -24,7 +25,7 @@ namespace bitpilot {
 namespace {
 
 struct EvalFlags {
-  std::string model, data, bits = "policy", budget, json, replay, mixture = "none", guard = "on";
+  std::string model, profile, data, bits = "policy", budget, json, replay, mixture = "none", guard = "on";
   std::optional<double> lambda, fail_under;
   std::int64_t limit = 0, seed = 1, threads = 0;
   bool quiet = false;
@@ -52,6 +53,7 @@ Options eval_options(EvalFlags& flags) {
   options.text(
       "replay", "FILE", flags.replay,
       "instead of --data: judge the pictures of this decisions file again, end with 5 if one comes out otherwise");
+  options.text("profile", "FILE|off", flags.profile, kProfileHelp);
   options.flag("quiet", flags.quiet, "no progress");
   return options;
 }
@@ -187,7 +189,7 @@ int run_eval(const std::vector<std::string>& args) {
   Options options = eval_options(flags);
   if (!options.parse(args)) return 0;
   check_flags(options, flags);
-  const std::shared_ptr<const Model> model = Model::load(flags.model);
+  const std::shared_ptr<const Model> model = load_model(flags.model, flags.profile);
   JudgeSettings settings;
   settings.fixed = read_bits(flags.bits, model->data());
   settings.lambda = flags.lambda.value_or(model->data().default_lambda);

@@ -75,7 +75,7 @@ void EvalTally::add(const JudgedPicture& picture) {
   ++bin.images;
   bin.correct += correct;
   bin.confidence += static_cast<double>(decision.confidence);
-  ++configs_[looks_name(decision)];
+  configs_[looks_name(decision)].push_back(picture.total_ms);
   relative_.push_back(decision.relative);
   bops_.push_back(decision.bops);
   milliseconds_.push_back(picture.total_ms);
@@ -90,6 +90,18 @@ double EvalTally::mean_ms() const { return mean(milliseconds_); }
 double EvalTally::calibration_error() const {
   double sum = 0;
   for (const Bin& bin : bins_) sum += std::abs(bin.confidence - static_cast<double>(bin.correct));
+  return sum / static_cast<double>(all_.images);
+}
+
+/// Pictures with the same looks take the same time, but for what else the machine does: the median of each, weighted by how
+/// many there are.
+double EvalTally::typical_ms() const {
+  double sum = 0;
+  for (const auto& [name, taken] : configs_) {
+    std::vector<double> sorted = taken;
+    std::sort(sorted.begin(), sorted.end());
+    sum += percentile(sorted, 0.5) * static_cast<double>(sorted.size());
+  }
   return sum / static_cast<double>(all_.images);
 }
 
@@ -110,7 +122,8 @@ nlohmann::ordered_json EvalTally::record() const {
                   {"p95", percentile(bops, 0.95)},
                   {"max", bops.back()}};
   json["bits"] = {{"weight_mean", all_.weight_bits / images}, {"activation_mean", all_.activation_bits / images}};
-  std::vector<std::pair<std::string, std::uint64_t>> configs(configs_.begin(), configs_.end());
+  std::vector<std::pair<std::string, std::size_t>> configs;
+  for (const auto& [name, taken] : configs_) configs.emplace_back(name, taken.size());
   std::stable_sort(configs.begin(), configs.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
   json["configs"] = Json::array();
   for (const auto& [name, count] : configs)
@@ -128,6 +141,7 @@ nlohmann::ordered_json EvalTally::record() const {
     }
   }
   json["latency_ms"] = {{"mean", mean(milliseconds)},
+                        {"typical", typical_ms()},
                         {"p50", percentile(milliseconds, 0.5)},
                         {"p95", percentile(milliseconds, 0.95)},
                         {"p99", percentile(milliseconds, 0.99)}};

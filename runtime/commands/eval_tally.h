@@ -37,12 +37,13 @@ class EvalTally {
     double confidence = 0;
   };
   double calibration_error() const;
+  double typical_ms() const;
 
   const ModelData& model_;
   std::vector<int> classes_;
   Group all_;
   std::map<std::string, std::map<int, Group>> groups_;
-  std::map<std::string, std::uint64_t> configs_;
+  std::map<std::string, std::vector<double>> configs_;  ///< milliseconds by looks
   std::vector<Bin> bins_;
   std::vector<double> relative_, bops_, milliseconds_;
   double policy_bops_ = 0;

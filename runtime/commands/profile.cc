@@ -1,10 +1,13 @@
 #include "runtime/commands/profile.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "runtime/commands/bench_model.h"
+#include "runtime/core/error.h"
 #include "runtime/core/files.h"
 #include "runtime/machine.h"
+#include "runtime/profile_cache.h"
 #include "runtime/profile_measure.h"
 #include "runtime/sinks/progress.h"
 
@@ -13,16 +16,14 @@ namespace {
 
 /// One line a layer: whole and narrowest at 8 bits, and whole at the lowest bits.
 void print_layers(const Profile& profile, const ModelData& model, const std::vector<ProfileEntry>& entries) {
-  std::printf("  %-24s %10s %10s %10s  %s\n", "layer, ms", "8 bits", "2 bits", "1 block", "kernel at 8 bits");
+  std::printf("  %-24s %10s %9s %10s %10s  %s\n", "layer, ms", "8 bits", "", "2 bits", "1 block", "kernel at 8 bits");
   for (int l = 0; l < model.network.layer_count(); ++l) {
     const int blocks = model.space.layers[static_cast<std::size_t>(l)].blocks;
-    std::string kernel;
-    for (const ProfileEntry& entry : entries)
-      if (entry.layer == l && entry.weight == 8 && entry.activation == 8 && entry.blocks == blocks)
-        kernel = entry.kernel;
-    std::printf("  %-24s %10.4f %10.4f %10.4f  %s\n", model.network.layer(l).name.c_str(),
-                profile.cost.at(l, 8, 8, blocks), profile.cost.at(l, 2, 2, blocks), profile.cost.at(l, 8, 8, 1),
-                kernel.c_str());
+    const auto whole = std::find_if(entries.begin(), entries.end(), [&](const ProfileEntry& entry) {
+      return entry.layer == l && entry.weight == 8 && entry.activation == 8 && entry.blocks == blocks;
+    });
+    std::printf("  %-24s %10.4f ± %.5f %10.4f %10.4f  %s\n", model.network.layer(l).name.c_str(), whole->ms,
+                whole->spread_ms, profile.cost.at(l, 2, 2, blocks), profile.cost.at(l, 8, 8, 1), whole->kernel.c_str());
   }
 }
 
@@ -35,10 +36,13 @@ int run_profile(const std::vector<std::string>& args) {
   bool quiet = false;
   Options options("profile", "this machine's latency table, kernels picked");
   source.add_options(options);
-  options.text("out", "FILE", out, "write bitpilot.profile/1 there; - is standard output").required();
+  options.text("out", "FILE", out, "write bitpilot.profile/2 there too; - is standard output");
   options.integer("threads", "N", threads, 1, 64, "threads that share one picture");
   options.flag("quiet", quiet, "no progress and no table");
   if (!options.parse(args)) return 0;
+  if (out.empty() && !source.network.empty())
+    throw Error(ExitCode::kUsage, "a --network's profile needs --out", "bitpilot profile",
+                "nothing is kept for random weights: name a file");
 
   const ModelData model = source.load("profile", hash);
   const Kernels& kernels = active_kernels();
@@ -48,15 +52,20 @@ int run_profile(const std::vector<std::string>& args) {
       model, kernels, machine.threads, [&](int layers) { progress.update(static_cast<std::uint64_t>(layers)); });
   progress.finish();
   const std::string text = profile_text(machine, model.network, model.space, entries, measure_observing(model, kernels));
+  const bool kept = !hash.empty() && keep_profile(text, hash, machine);
   if (out == "-") {
     std::fputs(text.c_str(), stdout);
     return 0;
   }
-  write_file_atomically(out, text);
+  if (!out.empty()) write_file_atomically(out, text);
   if (!quiet) {
     std::printf("%s on %s, %s\n", model.network.name.c_str(), machine.cpu.c_str(), machine.isa.c_str());
     print_layers(parse_profile(text, out, model.network, model.space, machine), model, entries);
+    if (kept) std::printf("run, eval and bench use these kernels: kept in %s\n", profile_cache_file(hash, machine).c_str());
   }
+  if (out.empty() && !kept)
+    throw Error(ExitCode::kMachine, "the profile cannot be kept", profile_cache_file(hash, machine),
+                "give --out FILE, or set XDG_CACHE_HOME to a folder that can be written");
   return 0;
 }
 

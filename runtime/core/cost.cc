@@ -33,7 +33,7 @@ CostTable::CostTable(std::string unit, const Network& network, const BitSpace& s
                 "report this");
   const std::vector<int>& groups = network.width_groups();
   for (int l = 0; l < network.layer_count(); ++l) {
-    entries_.emplace_back(at_index(kWidths * kWidths * space.layers[at_index(l)].blocks), 0.0);
+    entries_.emplace_back(at_index(2 * kWidths * kWidths * space.layers[at_index(l)].blocks), 0.0);
     Input input{-1, network.in_channels(l)};
     const int source = network.depthwise(l) ? -1 : network.channel_source(network.layer(l).inputs[0]);
     // A fixed stem is narrow to its readers if an adaptive layer shares its filters.
@@ -65,12 +65,24 @@ double CostTable::at(int layer, int weight_bits, int activation_bits, int blocks
   return entries_[at_index(layer)][entry];
 }
 
+double& CostTable::fixed_part(int layer, int weight_bits, int activation_bits, int blocks) {
+  const std::size_t entry = index(layer, weight_bits, activation_bits, blocks);
+  return entries_[at_index(layer)][entries_[at_index(layer)].size() / 2 + entry];
+}
+
+double CostTable::fixed_part(int layer, int weight_bits, int activation_bits, int blocks) const {
+  const std::size_t entry = index(layer, weight_bits, activation_bits, blocks);
+  return entries_[at_index(layer)][entries_[at_index(layer)].size() / 2 + entry];
+}
+
 double CostTable::layer_cost(int layer, const BitConfig& config) const {
   const LayerBits& bits = config[at_index(layer)];
   const double full = at(layer, bits.weight, bits.activation, bits.active_blocks);
   const Input& input = inputs_[at_index(layer)];
   if (input.speaks < 0) return full;
-  return full * std::min(input.channels, config[at_index(input.speaks)].active_blocks * space_.block) / input.channels;
+  const double fixed = fixed_part(layer, bits.weight, bits.activation, bits.active_blocks);
+  const int active = std::min(input.channels, config[at_index(input.speaks)].active_blocks * space_.block);
+  return fixed + (full - fixed) * active / input.channels;
 }
 
 double CostTable::cost(const BitConfig& config) const {

@@ -9,8 +9,9 @@
 namespace bitpilot {
 
 /// What one weight layer costs at each setting: [layer][weight bits][activation bits][active blocks], for a whole
-/// input. A layer that reads fewer input channels costs proportionally less (a depthwise layer reads as many as it
-/// writes: nothing more to save).  Filled by BOPs, bytes or measured time; environment, search, cap and budget read
+/// input. Of a layer that reads fewer input channels all but a fixed part shrinks in proportion (a depthwise layer reads as
+/// many as it writes: nothing more to save).  The fixed part is 0 where operations or bytes are counted; of measured time it
+/// is what a layer takes whatever it reads.  Filled by BOPs, bytes or measured time; environment, search, cap and budget read
 /// only this type.
 class CostTable {
  public:
@@ -20,7 +21,12 @@ class CostTable {
   const std::string& unit() const { return unit_; }
   double& at(int layer, int weight_bits, int activation_bits, int blocks);
   double at(int layer, int weight_bits, int activation_bits, int blocks) const;
-  /// Cost of one layer in a configuration: its entry times active in / in.
+  /// The part of at() that does not shrink with the input.
+  double& fixed_part(int layer, int weight_bits, int activation_bits, int blocks);
+  double fixed_part(int layer, int weight_bits, int activation_bits, int blocks) const;
+  /// Whether the channels that a layer reads can be fewer than all.
+  bool narrows(int layer) const { return inputs_[static_cast<std::size_t>(layer)].speaks >= 0; }
+  /// Cost of one layer in a configuration: its fixed part, and the rest of its entry times active in / in.
   double layer_cost(int layer, const BitConfig& config) const;
   /// Cost of a whole pass, stem included.
   double cost(const BitConfig& config) const;
@@ -40,7 +46,7 @@ class CostTable {
   std::string unit_;
   BitSpace space_;
   std::vector<Input> inputs_;
-  std::vector<std::vector<double>> entries_;
+  std::vector<std::vector<double>> entries_;  ///< [layer]: at() in its order, then fixed_part() in the same
   std::size_t index(int layer, int weight_bits, int activation_bits, int blocks) const;
 };
 

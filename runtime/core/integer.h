@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 
@@ -70,6 +71,13 @@ class NarrowWeight {
     if (symmetry_ != Symmetry::kNoZero) return rounded(stored);
     const int unsigned_code = (stored & unsigned_highest(stored_bits_)) >> drop;
     return bits_ == 8 ? unsigned_code - 128 : unsigned_code;
+  }
+  /// code() of every stored byte, read as unsigned: for whole layers.
+  std::array<std::int8_t, 256> all_codes() const {
+    std::array<std::int8_t, 256> codes{};
+    for (int stored = -128; stored < 128; ++stored)
+      codes[static_cast<std::uint8_t>(stored)] = static_cast<std::int8_t>(code(stored));
+    return codes;
   }
 
  private:

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -21,6 +22,9 @@ class Model {
  public:
   /// Throws Error(kData) on a bad file.
   static std::shared_ptr<const Model> load(const std::string& path);
+  /// The same with kernels that `choose` picks, told what the file holds and its hash().
+  using KernelChooser = std::function<KernelChoice(const ModelData&, const std::string& hash)>;
+  static std::shared_ptr<const Model> load(const std::string& path, const KernelChooser& choose);
   /// `kernels`: nullptr = active_kernels() (BITPILOT_ISA).  Throws Error(kData) if the parts do not fit each other, or
   /// if anchors calibrate the stem differently: it is computed once for all of them.
   explicit Model(ModelData data, const Kernels* kernels = nullptr);

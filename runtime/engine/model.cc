@@ -35,7 +35,7 @@ Model::Impl::Impl(ModelData model_data, const Kernels* wanted, KernelChoice choi
       layout(data.network),
       weights(data, kernels, layout.row_as_channels(), std::move(choice)) {
   for (const Anchor& anchor : data.anchors) {
-    anchors.push_back(std::make_shared<const std::vector<StepNumbers>>(resolve(data, layout.steps(), anchor.config)));
+    anchors.push_back(std::make_shared<const std::vector<StepNumbers>>(resolve(data, layout.steps(), anchor.config, folds)));
     unpack(weights, data, anchor.config);
   }
 }
@@ -48,9 +48,15 @@ Model::Model(ModelData data, const Kernels* kernels, KernelChoice choice)
 Model::~Model() = default;
 
 std::shared_ptr<const Model> Model::load(const std::string& path) {
-  const std::string bytes = read_file(path);
-  auto model = std::make_shared<Model>(parse_model(bytes, path));
-  model->impl_->hash = "sha256:" + sha256(bytes);
+  return load(path, [](const ModelData&, const std::string&) { return KernelChoice(); });
+}
+
+std::shared_ptr<const Model> Model::load(const std::string& path, const KernelChooser& choose) {
+  const std::string bytes = read_file(path), hash = "sha256:" + sha256(bytes);
+  ModelData data = parse_model(bytes, path);
+  KernelChoice choice = choose(data, hash);
+  auto model = std::make_shared<Model>(std::move(data), nullptr, std::move(choice));
+  model->impl_->hash = hash;
   return model;
 }
 

@@ -20,6 +20,7 @@ struct Model::Impl {
   Layout layout;
   WeightStore
       weights;  ///< unpacked for every anchor when the model is made, for other configurations at their first use
+  FoldCache folds;
   std::vector<std::shared_ptr<const std::vector<StepNumbers>>> anchors;
 };
 

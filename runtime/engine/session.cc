@@ -118,7 +118,7 @@ const Plan& Session::Impl::plan(const BitConfig& config) {
   const auto found = others.find(config);
   if (found != others.end()) return found->second;
   if (others.size() >= kMaxOtherPlans) others.clear();
-  auto numbers = std::make_shared<const std::vector<StepNumbers>>(resolve(parts.data, parts.layout.steps(), config));
+  auto numbers = std::make_shared<const std::vector<StepNumbers>>(resolve(parts.data, parts.layout.steps(), config, model->impl_->folds));
   return others.emplace(config, planner.rest(std::move(numbers))).first->second;
 }
 

@@ -9,6 +9,8 @@ namespace bitpilot {
 namespace {
 
 constexpr std::size_t kPadding = 16;
+/// When there are more, all are forgotten: a few hundred bytes each.
+constexpr std::size_t kMaxFolds = 4096;
 
 /// The bias with the input's zero point taken in: -z_a * sum(e) over the filter, times the pixels of a global average
 /// pool.  Wraps modulo 2^32 like the sums it is added to; fold_layer has checked that the whole fits.
@@ -41,8 +43,8 @@ int pixels_summed(const Network& network, const FusedStep& step) {
 }
 
 /// Codes that a step stores: one for its Adds, one for each distinct code that its readers want.
-void find_outputs(const ModelData& model, const FusedStep& step, const std::vector<FoldedLayer>& folded,
-                  StepNumbers& numbers) {
+void find_outputs(const ModelData& model, const FusedStep& step,
+                  const std::vector<std::shared_ptr<const FoldedLayer>>& folded, StepNumbers& numbers) {
   const std::string& name = model.network.layer(step.layer).name;
   const Carry& carry = model.carries[static_cast<std::size_t>(step.layer)];
   const bool stem = step.layer == 0;
@@ -50,7 +52,7 @@ void find_outputs(const ModelData& model, const FusedStep& step, const std::vect
     numbers.outputs.push_back({8, checked(1.0 / static_cast<double>(carry.step), name), carry.zero_point});
   std::vector<float> steps_of_outputs(numbers.outputs.size(), carry.step);
   for (const int reader : step.readers) {
-    const FoldedLayer& wanted = folded[static_cast<std::size_t>(reader)];
+    const FoldedLayer& wanted = *folded[static_cast<std::size_t>(reader)];
     const double unit = stem ? static_cast<double>(carry.step) : 1.0;
     const StepNumbers::Output output{
         wanted.activation_bits, checked(unit / static_cast<double>(wanted.input_step), name), wanted.input_zero_point};
@@ -68,7 +70,7 @@ void find_outputs(const ModelData& model, const FusedStep& step, const std::vect
   // A single code and no Add (and the stem's carry): one product straight into units of the code.
   const bool one_product = stem || (numbers.outputs.size() == 1 && step.add_operand < 0);
   const double divisor = one_product && !numbers.outputs.empty() ? static_cast<double>(steps_of_outputs[0]) : 1.0;
-  for (const double multiplier : folded[static_cast<std::size_t>(step.layer)].multiplier)
+  for (const double multiplier : folded[static_cast<std::size_t>(step.layer)]->multiplier)
     numbers.multiplier.push_back(checked(multiplier / divisor, name));
   if (one_product && !numbers.outputs.empty()) numbers.outputs[0].scale = 1;
 }
@@ -95,19 +97,44 @@ bool stays_bounded(const StepNumbers& numbers, float carry_step, float scale) {
   return reach < kSums / 2;
 }
 
-std::vector<StepNumbers> resolve(const ModelData& model, const std::vector<FusedStep>& steps, const BitConfig& config) {
+std::shared_ptr<const FoldedLayer> FoldCache::fold(const ModelData& model, const FusedStep& step,
+                                                   const BitConfig& config) {
+  const LayerBits& bits = config[static_cast<std::size_t>(step.layer)];
+  const Key key{step.layer,
+                bits.weight,
+                bits.activation,
+                model.network.active_out(step.layer, config, model.space),
+                model.network.active_in(step.layer, config, model.space),
+                choose_calibration(model, config, step.layer).calibration};
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = kept_.find(key);
+    if (found != kept_.end()) return found->second;
+  }
+  FoldedLayer folded = fold_layer(model, config, step.layer);
+  folded.bias = shifted_bias(folded, pixels_summed(model.network, step));
+  folded.codes = {};
+  auto made = std::make_shared<const FoldedLayer>(std::move(folded));
+  const std::lock_guard lock(mutex_);
+  if (kept_.size() >= kMaxFolds) kept_.clear();
+  kept_[key] = made;
+  return made;
+}
+
+std::vector<StepNumbers> resolve(const ModelData& model, const std::vector<FusedStep>& steps, const BitConfig& config,
+                                 FoldCache& folds) {
   check_config(model.network, model.space, config);
-  std::vector<FoldedLayer> folded;
-  for (const FusedStep& step : steps) folded.push_back(fold_layer(model, config, step.layer));
+  std::vector<std::shared_ptr<const FoldedLayer>> folded;
+  for (const FusedStep& step : steps) folded.push_back(folds.fold(model, step, config));
   std::vector<StepNumbers> all;
   for (const FusedStep& step : steps) {
-    const FoldedLayer& layer = folded[static_cast<std::size_t>(step.layer)];
+    const FoldedLayer& layer = *folded[static_cast<std::size_t>(step.layer)];
     StepNumbers numbers;
     numbers.bits = config[static_cast<std::size_t>(step.layer)];
     numbers.active_out = layer.active_out;
     numbers.active_in = layer.active_in;
     numbers.input_zero_point = layer.input_zero_point;
-    numbers.bias = shifted_bias(layer, pixels_summed(model.network, step));
+    numbers.bias = layer.bias;
     find_outputs(model, step, folded, numbers);
     numbers.multiplier.resize(padded(numbers.multiplier.size()), 0.0F);
     numbers.bias.resize(padded(numbers.bias.size()), 0);

@@ -1,6 +1,7 @@
 #include "runtime/engine/weight_store.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "runtime/core/integer.h"
@@ -35,51 +36,61 @@ EffectiveWeights WeightStore::effective(int layer, int weight_bits) const {
   weights.taps = node.kernel * node.kernel;
   const LayerWeights& stored = model_.weights[static_cast<std::size_t>(layer)];
   const integer::NarrowWeight narrow(stored.form.symmetry, stored.stored_bits, weight_bits, stored.zero_point);
+  const std::array<std::int8_t, 256> codes = narrow.all_codes();
   weights.values.reserve(stored.codes.size());
   for (const std::int8_t code : stored.codes)
-    weights.values.push_back(static_cast<std::int16_t>(narrow.form().g * narrow.code(code) + narrow.form().h));
+    weights.values.push_back(
+        static_cast<std::int16_t>(narrow.form().g * codes[static_cast<std::uint8_t>(code)] + narrow.form().h));
   return layer == 0 && row_as_channels_ ? rows_to_channels(weights, node.kernel) : weights;
 }
 
-std::vector<Packing> WeightStore::packings(int layer, const EffectiveWeights& weights, int activation_bits) const {
+WeightStore::Range WeightStore::range(int layer, int weight_bits) {
+  const std::pair key{layer, weight_bits};
+  const auto found = ranges_.find(key);
+  if (found != ranges_.end()) return found->second;
+  const EffectiveWeights weights = effective(layer, weight_bits);
+  return ranges_.emplace(key, Range{weights.lowest(), weights.highest()}).first->second;
+}
+
+std::vector<Packing> WeightStore::legal(int layer, const LayerBits& bits) {
   const Node& node = model_.network.layer(layer);
-  if (node.op == Op::kLinear) return {linear_packing(weights.lowest(), weights.highest())};
+  const auto [lowest, highest] = range(layer, bits.weight);
+  if (node.op == Op::kLinear) return {linear_packing(lowest, highest)};
   ConvShape shape;
-  shape.depthwise = weights.depthwise;
-  shape.lowest = weights.lowest();
-  shape.highest = weights.highest();
-  shape.code_bound = integer::unsigned_highest(activation_bits);
-  shape.in = weights.in;
-  shape.out = weights.out;
+  shape.depthwise = node.groups > 1;
+  shape.lowest = lowest;
+  shape.highest = highest;
+  shape.code_bound = integer::unsigned_highest(bits.activation);
+  shape.in = layer == 0 && row_as_channels_ ? node.kernel : model_.network.in_channels(layer) / node.groups;
+  shape.out = node.shape.channels;
+  shape.active_out = std::min(shape.out, bits.active_blocks * model_.space.block);
   shape.kernel = node.kernel;
   shape.stride = node.stride;
   shape.width = node.shape.width;
   shape.height = node.shape.height;
-  Packing legal[kMaxPackings];
-  const int count = kernels_.packings(shape, legal);
-  return {legal, legal + count};
+  Packing list[kMaxPackings];
+  const int count = kernels_.packings(shape, list);
+  return {list, list + count};
 }
 
-std::vector<Packing> WeightStore::packings(int layer, const LayerBits& bits) const {
-  return packings(layer, effective(layer, bits.weight), bits.activation);
+std::vector<Packing> WeightStore::packings(int layer, const LayerBits& bits) {
+  const std::lock_guard lock(mutex_);
+  return legal(layer, bits);
 }
 
 const PackedWeights& WeightStore::packed(int layer, const LayerBits& bits) {
   const std::lock_guard lock(mutex_);
-  EffectiveWeights weights;
-  const auto wanted = std::make_tuple(layer, bits.weight, bits.activation);
+  const auto wanted = std::make_tuple(layer, bits.weight, bits.activation, bits.active_blocks);
   auto packing = packings_.find(wanted);
   if (packing == packings_.end()) {
-    weights = effective(layer, bits.weight);
-    const std::vector<Packing> legal = packings(layer, weights, bits.activation);
+    const std::vector<Packing> list = legal(layer, bits);
     const auto place = static_cast<std::size_t>(choice_.place(layer, bits));
-    packing = packings_.emplace(wanted, legal[std::min(place, legal.size() - 1)]).first;
+    packing = packings_.emplace(wanted, list[std::min(place, list.size() - 1)]).first;
   }
   const auto key = std::make_tuple(layer, bits.weight, packing->second);
   const auto found = packed_.find(key);
   if (found != packed_.end()) return found->second;
-  if (weights.values.empty()) weights = effective(layer, bits.weight);
-  return packed_.emplace(key, pack_weights(weights, packing->second)).first->second;
+  return packed_.emplace(key, pack_weights(effective(layer, bits.weight), packing->second)).first->second;
 }
 
 }  // namespace bitpilot

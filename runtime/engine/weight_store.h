@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "runtime/format/model_data.h"
@@ -12,24 +13,26 @@
 
 namespace bitpilot {
 
-/// Which of the packings that the kernels list for a layer at some bits to take, by its place in the list; what is not
-/// named takes the first.
+/// Which of the packings that the kernels list for a layer at some bits and width to take, by its place in the list; what
+/// is not named takes that of the next wider one named, else the first.  Any choice gives the same codes.
 class KernelChoice {
  public:
   KernelChoice() = default;
   /// The same place for every layer and all bits; the last one where a list is shorter.
   explicit KernelChoice(int everywhere) : otherwise_(everywhere) {}
-  void set(int layer, int weight_bits, int activation_bits, int place) {
-    chosen_[{layer, weight_bits, activation_bits}] = place;
-  }
+  void set(int layer, const LayerBits& bits, int place) { chosen_[key(layer, bits)] = place; }
   int place(int layer, const LayerBits& bits) const {
-    const auto found = chosen_.find({layer, bits.weight, bits.activation});
-    return found == chosen_.end() ? otherwise_ : found->second;
+    const auto found = chosen_.lower_bound(key(layer, bits));
+    const bool same = found != chosen_.end() && std::get<0>(found->first) == layer &&
+                      std::get<1>(found->first) == bits.weight && std::get<2>(found->first) == bits.activation;
+    return same ? found->second : otherwise_;
   }
 
  private:
+  using Key = std::tuple<int, int, int, int>;  // layer, weight bits, activation bits, active blocks
+  static Key key(int layer, const LayerBits& bits) { return {layer, bits.weight, bits.activation, bits.active_blocks}; }
   int otherwise_ = 0;
-  std::map<std::tuple<int, int, int>, int> chosen_;  // layer, weight bits, activation bits
+  std::map<Key, int> chosen_;
 };
 
 /// The weights of a model, unpacked and packed for one kernel set: once per layer, width and packing, whole layers,
@@ -39,14 +42,17 @@ class WeightStore {
  public:
   /// `row_as_channels`: of the stem, see Layout.
   WeightStore(const ModelData& model, const Kernels& kernels, bool row_as_channels, KernelChoice choice = {});
-  /// Of a layer, packed as the kernels like it best.
+  /// Of a layer, packed as the kernels like it best at this width: all filters.
   const PackedWeights& packed(int layer, const LayerBits& bits);
-  /// All packings that the kernels can use for a layer.
-  std::vector<Packing> packings(int layer, const LayerBits& bits) const;
+  /// All packings that the kernels can use for a layer, the one that is fastest as a rule first.
+  std::vector<Packing> packings(int layer, const LayerBits& bits);
 
  private:
+  /// Lowest and highest effective weight.
+  using Range = std::pair<int, int>;
   EffectiveWeights effective(int layer, int weight_bits) const;
-  std::vector<Packing> packings(int layer, const EffectiveWeights& weights, int activation_bits) const;
+  Range range(int layer, int weight_bits);
+  std::vector<Packing> legal(int layer, const LayerBits& bits);
 
   const ModelData& model_;
   const Kernels& kernels_;
@@ -54,7 +60,8 @@ class WeightStore {
   KernelChoice choice_;
   std::mutex mutex_;
   std::map<std::tuple<int, int, Packing>, PackedWeights> packed_;  // layer, weight bits
-  std::map<std::tuple<int, int, int>, Packing> packings_;          // layer, weight bits, activation bits
+  std::map<std::tuple<int, int, int, int>, Packing> packings_;     // layer, weight bits, activation bits, active blocks
+  std::map<std::pair<int, int>, Range> ranges_;                    // layer, weight bits
 };
 
 }  // namespace bitpilot

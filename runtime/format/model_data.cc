@@ -51,10 +51,11 @@ void fold_codes(const LayerWeights& weights, const Node& node, int in, FoldedLay
   const integer::NarrowWeight narrow(weights.form.symmetry, weights.stored_bits, folded.weight_bits,
                                      weights.zero_point);
   folded.accumulator = narrow.form();
-  folded.codes.reserve(static_cast<std::size_t>(folded.active_out) * active);
+  const std::array<std::int8_t, 256> narrowed = narrow.all_codes();
+  folded.codes.resize(static_cast<std::size_t>(folded.active_out) * active);
   for (std::size_t o = 0; o < static_cast<std::size_t>(folded.active_out); ++o)
     for (std::size_t i = 0; i < active; ++i)
-      folded.codes.push_back(static_cast<std::int8_t>(narrow.code(weights.codes[o * filter + i])));
+      folded.codes[o * active + i] = narrowed[static_cast<std::uint8_t>(weights.codes[o * filter + i])];
 }
 
 /// Steps, multipliers and biases of the active filters.

@@ -67,8 +67,9 @@ struct WideSums {
 int packings(const ConvShape& shape, Packing (&legal)[kMaxPackings]) {
   const Packing tables{Packing::Format::kTables, kTableFilters, Packing::Lanes::kFilters};
   const bool fit = tables_fit(shape) && shape.out % kTableFilters == 0;
-  // A 1x1 layer has too little to compute to make up for the change of form, and so have few channels.
-  const bool tables_first = shape.kernel > 1 && shape.in >= 128;
+  // A 1x1 layer has too little to compute to make up for the change of form, and so have few channels; filters that are not wanted fill
+  // up a vector for nothing.
+  const bool tables_first = shape.kernel > 1 && shape.in >= 128 && shape.active_out % kTableFilters == 0;
   int count = 0;
   if (fit && tables_first) legal[count++] = tables;
   count = packings512(shape, legal, count);

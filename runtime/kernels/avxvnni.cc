@@ -53,7 +53,7 @@ int packings(const ConvShape& shape, Packing (&legal)[kMaxPackings]) {
   const bool bytes = shape.lowest >= -128 && shape.highest <= 127;
   // Where tables are shared, by two blocks of filters or two vectors of pixels, and there is work enough to make up for
   // the change of form.
-  const bool shared = shape.out % (2 * kTableFilters) == 0 || (shape.code_bound <= 3 && shape.stride == 1);
+  const bool shared = shape.active_out % (2 * kTableFilters) == 0 || (shape.code_bound <= 3 && shape.stride == 1);
   return packings_with_tables256(shape, bytes, shape.kernel > 1 && shared, legal);
 }
 

@@ -19,7 +19,7 @@ static int packings512(const ConvShape& shape, Packing (&legal)[kMaxPackings], i
   by_pixels.group = 8;
   // Few filters share too few broadcasts, and a 1x1 layer has little work to share the cost of a tile.
   const bool filters_first =
-      shape.out % (2 * kLanes) == 0 && (shape.stride == 2 || shape.kernel > 1 || shape.width <= kLanes / 2);
+      shape.active_out % (2 * kLanes) == 0 && (shape.stride == 2 || shape.kernel > 1 || shape.width <= kLanes / 2);
   if (shape.stride <= 2 && filters_first) legal[count++] = by_filters;
   legal[count++] = by_pixels;
   if (shape.stride <= 2 && !filters_first) legal[count++] = by_filters;

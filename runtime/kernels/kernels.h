@@ -47,6 +47,7 @@ struct ConvShape {
   int lowest = 0, highest = 0;  ///< effective weights
   int code_bound = 255;         ///< largest input code
   int in = 1, out = 1, kernel = 1, stride = 1;
+  int active_out = 1;  ///< filters that are computed, 1..out: what is fastest depends on it, what is possible does not
   int width = 1, height = 1;  ///< of the result
 };
 inline constexpr int kMaxPackings = 5;

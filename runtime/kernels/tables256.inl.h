@@ -13,7 +13,7 @@ static int table_packings(const ConvShape& shape, Packing (&legal)[kMaxPackings]
   const bool filters = shape.out % kTableFilters == 0, pixels = shape.code_bound <= 3;
   // Two blocks of filters share their tables; few positions leave half a vector of them empty.
   const bool filters_first =
-      filters && (shape.out % (2 * kTableFilters) == 0 || shape.width * shape.height < 4 * kTablePositions);
+      filters && (shape.active_out % (2 * kTableFilters) == 0 || shape.width * shape.height < 4 * kTablePositions);
   if (filters && filters_first) legal[count++] = by_filters;
   if (pixels) legal[count++] = by_pixels;
   if (filters && !filters_first) legal[count++] = by_filters;

@@ -17,8 +17,22 @@ python3 -m json.tool "$folder/out" >/dev/null || fail "bench --json - writes no 
 
 expect 0 "profile" "$bitpilot" profile --model "$folder/model.safetensors" --out "$folder/profile.json"
 says out "kernel at 8 bits" "profile"
-says "$folder/profile.json" bitpilot.profile/1 "profile --out"
+says "$folder/profile.json" bitpilot.profile/2 "profile --out"
 expect 0 "bench with it" "$bitpilot" bench --model "$folder/model.safetensors" --profile "$folder/profile.json" --seconds 0
+says out "of the whole pass" "bench with a profile"
+expect 0 "bench without" "$bitpilot" bench --model "$folder/model.safetensors" --profile off --seconds 0
+grep -q "of the whole pass" "$folder/out" && fail "bench --profile off takes the kept profile"
+expect 0 "bench with the kept one" "$bitpilot" bench --model "$folder/model.safetensors" --seconds 0 --json -
+says out '"kernels": "profile"' "bench after profile"
+expect 0 "profile without a file" "$bitpilot" profile --model "$folder/model.safetensors"
+says out "$XDG_CACHE_HOME/bitpilot/profile-" "where a profile is kept"
+expect 4 "a profile that cannot be kept" env XDG_CACHE_HOME="$folder/bench.json" "$bitpilot" profile --model "$folder/model.safetensors" --quiet
+well_formed_error "a profile that cannot be kept"
+expect 0 "bench where nothing is kept" env XDG_CACHE_HOME="$folder/bench.json" "$bitpilot" bench --model "$folder/model.safetensors" --seconds 0
+expect 2 "a backbone's profile without a file" "$bitpilot" profile --network resnet8
+expect 0 "bench with a random policy" "$bitpilot" bench --network resnet8 --size 16 --bits 8 --policy random --seconds 0 --json -
+says out statistics_and_policy_share "bench --policy random"
+expect 2 "a random policy for a model" "$bitpilot" bench --model "$folder/model.safetensors" --policy random
 expect 3 "a profile of another instruction set" env BITPILOT_ISA=scalar "$bitpilot" bench --model "$folder/model.safetensors" \
   --profile <(sed 's/"isa": "[a-z0-9]*"/"isa": "altivec"/' "$folder/profile.json") --seconds 0
 well_formed_error "a profile of another instruction set"
@@ -32,6 +46,10 @@ expect 2 "two models" "$bitpilot" profile --model "$folder/model.safetensors" --
 expect 3 "an unknown backbone" "$bitpilot" bench --network resnet9
 says err 'did you mean "resnet8"' "an unknown backbone"
 expect 2 "the policy as bits" "$bitpilot" bench --model "$folder/model.safetensors" --bits policy
+compare=$BITPILOT_SOURCE/experiments/bench/compare_builds
+expect 1 "compare_builds without a program" "$compare" "$bitpilot" "$folder/none" --network resnet8 --rounds 1 --seconds 0
+says err "cannot be run" "compare_builds without a program"
+grep -q Traceback "$folder/err" && fail "compare_builds ends in a traceback"
 # The comparison with other runtimes installs them first; what it asks for before that can be told anywhere.
 peers=$BITPILOT_SOURCE/experiments/bench/peers
 expect 0 "peers --help" "$peers" --help

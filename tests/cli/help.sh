@@ -17,13 +17,13 @@ for command in $commands; do
   equal $? 4 "exit code of $command --help on a full disk"
   well_formed_error "$command --help on a full disk"
 done
-for flag in --model --source --decisions --append --budget --lambda --guard --bits --max-frames --threads --roi --tile --reconnect-attempts --quiet --config; do
+for flag in --model --source --decisions --append --budget --lambda --guard --bits --profile --max-frames --threads --roi --tile --reconnect-attempts --quiet --config; do
   "$bitpilot" run --help | grep -q -- "^  $flag" || fail "run --help does not list $flag"
 done
-for flag in --model --data --bits --budget --lambda --guard --mixture --seed --limit --threads --json --fail-under --replay --quiet --config; do
+for flag in --model --data --bits --profile --budget --lambda --guard --mixture --seed --limit --threads --json --fail-under --replay --quiet --config; do
   "$bitpilot" eval --help | grep -q -- "^  $flag" || fail "eval --help does not list $flag"
 done
-for flag in --model --network --size --channels --classes --bits --profile --threads --seconds --json --config; do
+for flag in --model --network --size --channels --classes --bits --profile --policy --threads --seconds --json --config; do
   "$bitpilot" bench --help | grep -q -- "^  $flag" || fail "bench --help does not list $flag"
 done
 "$bitpilot" run --help | grep -q -- '--view' && fail "run --help lists flags that do not work yet"

@@ -75,6 +75,27 @@ TEST_CASE("core/cost: a measured table is filled by its owner and keeps its own 
   CHECK(table.cost(uniform_config(space, 8, 8)) == doctest::Approx(4.0));
 }
 
+TEST_CASE("core/cost: the fixed part of a time stays however few channels are read") {
+  const Network network = sample_network();
+  const BitSpace space = make_bit_space(network, {8});
+  CostTable table("ms", network, space);
+  const BitConfig full = uniform_config(space, 8, 8), half = uniform_config(space, 8, 8, 0.5);
+  for (int l = 0; l < network.layer_count(); ++l)
+    for (const BitConfig* config : {&full, &half}) {
+      const int blocks = (*config)[static_cast<std::size_t>(l)].active_blocks;
+      table.at(l, 8, 8, blocks) = blocks == full[static_cast<std::size_t>(l)].active_blocks ? 1.0 : 0.6;
+      table.fixed_part(l, 8, 8, blocks) = 0.2;
+    }
+  CHECK(table.narrows(1));
+  CHECK(!table.narrows(0));
+  CHECK(!table.narrows(4));  // depthwise
+  CHECK(table.layer_cost(1, full) == doctest::Approx(1.0));
+  CHECK(table.layer_cost(1, half) == doctest::Approx(0.2 + (0.6 - 0.2) / 2));
+  CHECK(table.layer_cost(4, half) == doctest::Approx(0.6));
+  CHECK(table.layer_cost(7, half) == doctest::Approx(0.2 + (1.0 - 0.2) / 2));  // classifier: input alone
+  CHECK(bops_table(network, space).fixed_part(1, 8, 8, 1) == 0);
+}
+
 TEST_CASE("core/cost: what is not in the table is our own fault") {
   const Network network = sample_network();
   const BitSpace space = make_bit_space(network, {2, 8});

@@ -7,7 +7,7 @@
 #include "env/reward.h"
 #include "runtime/adaptive.h"
 #include "runtime/core/error.h"
-#include "tests/support/random_policy.h"
+#include "runtime/random_policy.h"
 #include "tests/support/sample_model.h"
 
 using namespace bitpilot;
@@ -30,7 +30,7 @@ ModelData env_model() {
   ModelData model = bitpilot::testing::sample_model(bitpilot::testing::sample_network());
   model.statistics.clear();
   model.ranges.clear();
-  model.policy = pack_policy(bitpilot::testing::random_policy(model));
+  model.policy = pack_policy(bitpilot::random_policy(model));
   return model;
 }
 

@@ -5,11 +5,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tests/support/random_policy.h"
+#include "runtime/random_policy.h"
 #include "tests/support/sample_model.h"
 
 using namespace bitpilot;
-using bitpilot::testing::random_policy;
 using bitpilot::testing::sample_model;
 using bitpilot::testing::sample_network;
 

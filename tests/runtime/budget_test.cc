@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "runtime/policy_head.h"
-#include "tests/support/random_policy.h"
+#include "runtime/random_policy.h"
 #include "tests/support/sample_model.h"
 
 using bitpilot::BudgetIntegrator;
@@ -71,7 +71,7 @@ TEST_CASE("commands/budget: without the guard every price is lower by what the g
   };
   model.policy = {};
   CHECK(saved() == 0);
-  bitpilot::PolicyParameters policy = bitpilot::testing::random_policy(model);
+  bitpilot::PolicyParameters policy = bitpilot::random_policy(model);
   model.policy = bitpilot::pack_policy(policy);
   CHECK(saved() == 0);  // its networks read the statistics
   policy.first_weight = policy.stop_weight = 0;
@@ -89,7 +89,7 @@ TEST_CASE("commands/budget: milliseconds are relative to the price list's 8 bits
   model.statistics.clear();
   model.ranges.clear();
   model.budget = kTable;
-  bitpilot::PolicyParameters policy = bitpilot::testing::random_policy(model);
+  bitpilot::PolicyParameters policy = bitpilot::random_policy(model);
   model.policy = bitpilot::pack_policy(policy);
   CHECK_THROWS(bitpilot::read_budget("2.5ms", model));
   policy.cost_unit = "ms";

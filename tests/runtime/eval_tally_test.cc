@@ -37,6 +37,18 @@ bitpilot::JudgedPicture judged(int label, int predicted, float confidence, doubl
 
 }  // namespace
 
+TEST_CASE("commands/eval_tally: an interruption moves the mean time, not the typical one") {
+  EvalTally tally(model(), {0, 1, 2, 3, 4});
+  for (int i = 0; i < 6; ++i) {
+    bitpilot::JudgedPicture picture = judged(0, 0, 0.9F, i < 3 ? 0.1 : 0.9, "clean", 0);  // 1 ms and 9 ms
+    if (i == 0 || i == 3) picture.total_ms += 60;
+    tally.add(picture);
+  }
+  const nlohmann::ordered_json record = tally.record();
+  CHECK(record["latency_ms"]["typical"].get<double>() == doctest::Approx(5));
+  CHECK(record["latency_ms"]["mean"].get<double>() == doctest::Approx(25));
+}
+
 TEST_CASE("commands/eval_tally: figures of a handful of pictures, worked out by hand") {
   EvalTally tally(model(), {0, 1, 2, 3, 4});
   tally.add(judged(0, 0, 0.9F, 0.1, "clean", 0));

@@ -52,6 +52,11 @@ struct Value {
   std::vector<std::uint8_t> bytes;
 };
 
+constexpr std::uint8_t kBorder = 77;
+
+/// Pixels that are left of a row or column, of odd windows with half a window around the picture.
+int strided(int size, int stride) { return (size + stride - 1) / stride; }
+
 /// A whole convolution task with its memory; the same seed gives the same numbers whatever the kernels.
 class Convolution {
  public:
@@ -81,29 +86,23 @@ class Convolution {
       multiplier_.push_back(static_cast<float>(p.gain * (random_.uniform() - 0.5) * 500 / reach));
       bias_.push_back(below(2001) - 1000);
     }
-    for (int y = 0; y < p.height; ++y)
-      for (int ky = 0; y == 0 && ky < p.kernel; ++ky)
-        for (int kx = 0; kx < p.kernel; ++kx) taps_.push_back(4 * ((ky - pad_) * src_.row + kx - pad_));
-    valid_.assign(static_cast<std::size_t>(p.height * src_.row / 8 + 8), 0);
-    for (int y = 0; y < p.height; ++y)
-      for (int x = 0; x < p.width; ++x) {
-        const int position = y * src_.row + x;
-        valid_[static_cast<std::size_t>(position / 8)] |= static_cast<std::uint8_t>(1 << (position % 8));
-      }
+    for (int ky = 0; ky < p.kernel; ++ky)
+      for (int kx = 0; kx < p.kernel; ++kx) taps_.push_back(4 * ((ky - pad_) * src_.row + kx - pad_));
   }
 
-  /// Every packing that the kernels can use for it.
-  std::vector<Packing> packings(const Kernels& kernels) const {
+  /// Every packing that the kernels can use for it at a stride.
+  std::vector<Packing> packings(const Kernels& kernels, int stride = 1) const {
     ConvShape shape;
     shape.depthwise = p_.depthwise;
     shape.lowest = weights_.lowest();
     shape.highest = weights_.highest();
     shape.code_bound = (1 << p_.bits_a) - 1;
     shape.in = p_.in;
-    shape.out = p_.out;
+    shape.out = shape.active_out = p_.out;
     shape.kernel = p_.kernel;
-    shape.width = p_.width;
-    shape.height = p_.height;
+    shape.stride = stride;
+    shape.width = strided(p_.width, stride);
+    shape.height = strided(p_.height, stride);
     Packing legal[kMaxPackings];
     const int count = kernels.packings(shape, legal);
     return {legal, legal + count};
@@ -111,9 +110,28 @@ class Convolution {
 
   /// Everything that the kernels store, borders (of code 77) included.
   std::vector<std::uint8_t> run(const Kernels& kernels, Packing packing) {
+    std::vector<std::uint8_t> all;
+    const std::vector<Value> stored = values(kernels, packing);
+    for (const Value& value : stored) all.insert(all.end(), value.bytes.begin(), value.bytes.end());
+    clear_padding(all, stored.front());
+    return all;
+  }
+
+  /// The stored codes, [output]; of a stride above 1, which the packing must read in place, every so many rows and columns
+  /// alone.
+  std::vector<Value> values(const Kernels& kernels, Packing packing, int stride = 1) {
     const PackedWeights packed = pack_weights(weights_, packing);
-    Value blank(p_.out, p_.height, p_.width, pad_);
-    std::memset(blank.bytes.data(), 77, blank.bytes.size());
+    const int height = strided(p_.height, stride), width = strided(p_.width, stride);
+    Value blank(p_.out, height, width, pad_);
+    std::memset(blank.bytes.data(), kBorder, blank.bytes.size());
+    Value carry(p_.out, height, width, pad_);
+    std::vector<std::uint8_t> valid(static_cast<std::size_t>(height * blank.row / 8 + 8), 0);
+    for (int y = 0; y < height; ++y)
+      for (int x = 0; x < width; ++x) {
+        const int position = y * blank.row + x;
+        valid[static_cast<std::size_t>(position / 8)] |= static_cast<std::uint8_t>(1 << (position % 8));
+        for (int c = 0; c < p_.out; ++c) carry.at(c, y, x) = carry_.at(c, y * stride, x * stride);
+      }
     std::vector<Value> stored(static_cast<std::size_t>(p_.outputs), blank);
     std::vector<CodeOutput> outputs;
     for (int o = 0; o < p_.outputs; ++o) {
@@ -129,11 +147,12 @@ class Convolution {
     task.src_plane = src_.plane;
     task.taps = taps_.data();
     task.tap_count = static_cast<int>(taps_.size());
-    task.positions = p_.height * src_.row;
-    task.valid = valid_.data();
-    task.columns = p_.width;
-    task.row = src_.row;
-    task.src_row = 4 * static_cast<std::size_t>(src_.row);
+    task.positions = height * blank.row;
+    task.valid = valid.data();
+    task.columns = width;
+    task.row = blank.row;
+    task.stride = stride;
+    task.src_row = static_cast<std::size_t>(4 * stride * src_.row);
     task.packing = packing;
     task.weights = packed.data();
     task.group_bytes = packed.group_bytes;
@@ -144,17 +163,14 @@ class Convolution {
     task.narrow_steps = packed.narrow_steps(task.code_bound);
     task.multiplier = multiplier_.data();
     task.bias = bias_.data();
-    if (p_.add) task.carry = {carry_.bytes.data() + carry_.origin, carry_.plane, 0.31F, 128};
+    if (p_.add) task.carry = {carry.bytes.data() + carry.origin, carry.plane, 0.31F, 128};
     task.outputs = outputs.data();
     task.output_count = p_.outputs;
     std::vector<std::uint8_t> pairs;
     std::vector<std::int32_t> pair_taps;
     if (packing.format == Packing::Format::kTables) pair_input(kernels, task, pairs, pair_taps);
     kernels.conv(task);
-    std::vector<std::uint8_t> all;
-    for (const Value& value : stored) all.insert(all.end(), value.bytes.begin(), value.bytes.end());
-    clear_padding(all, blank);
-    return all;
+    return stored;
   }
 
   /// The input as product tables want it: lets the task read it from `memory`.
@@ -199,6 +215,13 @@ class Convolution {
     return sum + bias_[static_cast<std::size_t>(o)];
   }
   float multiplier(int o) const { return multiplier_[static_cast<std::size_t>(o)]; }
+  /// Channels that only pad a group may hold anything.
+  void clear_padding(std::vector<std::uint8_t>& all, const Value& shape) const {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const std::size_t at = i % shape.bytes.size();
+      if (static_cast<int>(at / shape.plane * 4 + at % 4) >= p_.out) all[i] = 0;
+    }
+  }
 
  private:
   int below(int count) { return static_cast<int>(random_.below(static_cast<std::uint64_t>(count))); }
@@ -210,14 +233,6 @@ class Convolution {
     if (p_.fill == Fill::kMixedEnds) code = below(2) == 0 ? lowest : highest;
     return p_.g * code + p_.h;
   }
-  /// Channels that only pad a group may hold anything.
-  void clear_padding(std::vector<std::uint8_t>& all, const Value& shape) const {
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      const std::size_t at = i % shape.bytes.size();
-      if (static_cast<int>(at / shape.plane * 4 + at % 4) >= p_.out) all[i] = 0;
-    }
-  }
-
   Problem p_;
   Random random_;
   int pad_;
@@ -225,7 +240,6 @@ class Convolution {
   EffectiveWeights weights_;
   std::vector<float> multiplier_;
   std::vector<std::int32_t> bias_, taps_;
-  std::vector<std::uint8_t> valid_;
 };
 
 constexpr Packing kScalarPacking{Packing::Format::kWords, 4, Packing::Lanes::kPixels};
@@ -243,6 +257,37 @@ void check_all(const Problem& problem, std::uint64_t seed) {
       REQUIRE(convolution.run(*kernels, packing) == reference);
     }
   }
+}
+
+/// At stride 2 every packing that reads in place stores what the scalar convolution at stride 1 does at every other row and
+/// column, and nothing else.  Returns how many it tried.
+int check_strided(const Problem& problem, std::uint64_t seed) {
+  Convolution convolution(problem, seed);
+  const std::vector<Value> reference = convolution.values(kScalarKernels, kScalarPacking);
+  int tried = 0;
+  for (const Kernels* kernels : all_kernels()) {
+    if (!kernels->supported()) continue;
+    for (const Packing packing : convolution.packings(*kernels, 2)) {
+      if (packing.lanes == Packing::Lanes::kPixels) continue;  // the plan copies what these read
+      INFO(std::string(kernels->name), ", ", packing_name(packing), ": ", problem.in, " -> ", problem.out, ", kernel ",
+           problem.kernel, ", ", problem.height, " x ", problem.width, ", bits ", problem.bits_w, "/", problem.bits_a,
+           ", fill ", static_cast<int>(problem.fill), ", depthwise ", problem.depthwise);
+      std::vector<Value> got = convolution.values(*kernels, packing, 2);
+      Value expected = got.front();
+      for (std::size_t o = 0; o < got.size(); ++o) {
+        std::memset(expected.bytes.data(), kBorder, expected.bytes.size());
+        Value whole = reference[o];
+        for (int c = 0; c < problem.out; ++c)
+          for (int y = 0; y < strided(problem.height, 2); ++y)
+            for (int x = 0; x < strided(problem.width, 2); ++x) expected.at(c, y, x) = whole.at(c, 2 * y, 2 * x);
+        convolution.clear_padding(expected.bytes, expected);
+        convolution.clear_padding(got[o].bytes, expected);
+        REQUIRE((got[o].bytes == expected.bytes));
+      }
+      ++tried;
+    }
+  }
+  return tried;
 }
 
 }  // namespace
@@ -317,6 +362,22 @@ TEST_CASE("kernels: product tables store the scalar codes up to the ends of thei
         check_all({bits_a == 2 ? 606 : 260, 64, 3, 3, 5, false, add, 2, bits_a, fill, 1, 0}, ++seed);
         check_all({bits_a == 2 ? 607 : 261, 64, 3, 3, 5, false, add, 2, bits_a, fill, 1, 0}, ++seed);
       }
+}
+
+TEST_CASE("kernels: strides of 2 store every other scalar code, at the ends of the ranges too") {
+  std::uint64_t seed = 6000;
+  int tried = 0;
+  for (int bits_w = 2; bits_w <= 8; ++bits_w)
+    for (int bits_a = 2; bits_a <= 8; ++bits_a)
+      for (const Fill fill : kFills) {
+        tried += check_strided({16, 32, 3, 9, 11, false, false, bits_w, bits_a, fill, 1, 0}, ++seed);
+        tried += check_strided({20, 16, 1, 6, 37, false, true, bits_w, bits_a, fill, 1, 0}, ++seed);
+        tried += check_strided({12, 12, 3, 8, 40, true, false, bits_w, bits_a, fill, 1, 0}, ++seed);
+      }
+  for (const int bits_a : {2, 3})
+    for (const Fill fill : kFills) tried += check_strided({64, 64, 3, 8, 7, false, true, 2, bits_a, fill, 1, 0}, ++seed);
+  const bool vectors = all_kernels().size() > 1 && all_kernels().front()->supported();
+  if (vectors) CHECK(tried > 600);
 }
 
 TEST_CASE("kernels: every set stores the scalar codes for any size, and nothing outside the picture") {

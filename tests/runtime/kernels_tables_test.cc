@@ -27,7 +27,7 @@ ConvShape two_bits(int in, int out, int code_bound) {
   shape.highest = 1;
   shape.code_bound = code_bound;
   shape.in = in;
-  shape.out = out;
+  shape.out = shape.active_out = out;
   shape.kernel = 3;
   shape.width = shape.height = 14;
   return shape;
@@ -58,6 +58,20 @@ TEST_CASE(
     shape.depthwise = true;
     CHECK(table_packings(*kernels, shape) == 0);
   }
+}
+
+TEST_CASE("engine: a layer of which few filters are computed is not given kernels that fill a vector with others") {
+  if (!kAvx512VbmiKernels.supported()) return;
+  const auto model =
+      std::make_shared<const Model>(random_weights(make_backbone("resnet8", {3, 16, 16}, 10, /*width=*/32)), &kAvx512VbmiKernels);
+  const int layer = 8;  // block3.conv2: 128 channels to 128 filters, tables for 64 at a time
+  const int blocks = model->data().space.layers[layer].blocks;
+  REQUIRE(model->data().network.layer(layer).shape.channels == 128);
+  const auto first = [&](int active) { return model->packings(layer, {2, 2, active}).front().format; };
+  CHECK(first(blocks) == Packing::Format::kTables);
+  CHECK(first(blocks / 2) == Packing::Format::kTables);
+  CHECK(first(blocks / 4) == Packing::Format::kBytes);
+  CHECK(model->packings(layer, {2, 2, blocks / 4}).size() == model->packings(layer, {2, 2, blocks}).size());
 }
 
 TEST_CASE("engine: at 2-bit weights every kernel on offer stores the scalar codes, with filters left out too") {

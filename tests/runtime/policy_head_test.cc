@@ -10,11 +10,10 @@
 #include "runtime/core/error.h"
 #include "runtime/fixed_math.h"
 #include "runtime/policy_rules.h"
-#include "tests/support/random_policy.h"
+#include "runtime/random_policy.h"
 #include "tests/support/sample_model.h"
 
 using namespace bitpilot;
-using bitpilot::testing::random_policy;
 using bitpilot::testing::sample_model;
 using bitpilot::testing::sample_network;
 

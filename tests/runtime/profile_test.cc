@@ -25,8 +25,8 @@ struct Small {
     std::vector<ProfileEntry> all;
     for (int l = 0; l < network.layer_count(); ++l) {
       const int blocks = space.layers[static_cast<std::size_t>(l)].blocks;
-      for (int b = blocks; b > 0; b -= 2) all.push_back({l, 8, 8, b, 0.5 * b, 1, "some kernel"});
-      all.push_back({l, 4, 4, blocks, 0.25 * blocks, 0, "another kernel"});
+      for (int b = blocks; b > 0; b -= 2) all.push_back({l, 8, 8, b, 0.5 * b, 0.01, 0.2 * b, 1, "some kernel"});
+      all.push_back({l, 4, 4, blocks, 0.25 * blocks, 0.01, 0.05 * blocks, 0, "another kernel"});
     }
     return all;
   }
@@ -57,10 +57,28 @@ TEST_CASE("profile: what was written is read again as a price list in millisecon
   // Not measured: 3 bits cost what 4 do; 4/8 costs what 8/8 does.
   CHECK(profile.cost.at(layer, 3, 3, blocks) == doctest::Approx(0.25 * blocks));
   CHECK(profile.cost.at(layer, 4, 8, blocks) == doctest::Approx(0.5 * blocks));
+  // The fixed part goes with the time it is part of.
+  for (int b = 1; b <= blocks; ++b) CHECK(profile.cost.fixed_part(layer, 8, 8, b) == doctest::Approx(0.2 * b));
+  CHECK(profile.cost.fixed_part(layer, 3, 3, blocks) == doctest::Approx(0.05 * blocks));
+  CHECK(profile.cost.fixed_part(layer, 4, 8, blocks) == doctest::Approx(0.2 * blocks));
   CHECK(profile.choice.place(layer, {8, 8, blocks}) == 1);
   CHECK(profile.choice.place(layer, {4, 4, blocks}) == 0);
   CHECK(profile.cost.reference() > 0);
   CHECK(profile.observing_ms == doctest::Approx(0.003));
+}
+
+TEST_CASE("profile: a width has its own fastest kernel, one that was not timed the next wider one's") {
+  Small small;
+  const int blocks = small.space.layers[5].blocks;
+  std::vector<ProfileEntry> entries = small.entries();
+  entries.push_back({5, 8, 8, blocks / 2, 0.1, 0.01, 0, 2, "a third kernel"});
+  const std::string text = profile_text(kHere, small.network, small.space, entries, 0.003);
+  const KernelChoice choice = parse_profile(text, "p.json", small.network, small.space, kHere).choice;
+  CHECK(choice.place(5, {8, 8, blocks}) == 1);
+  CHECK(choice.place(5, {8, 8, blocks / 2}) == 2);
+  CHECK(choice.place(5, {8, 8, blocks / 2 - 1}) == 2);
+  CHECK(choice.place(5, {4, 4, 1}) == 0);
+  CHECK(choice.place(5, {2, 2, 1}) == 0);  // never timed
 }
 
 TEST_CASE("profile: times of another processor, instruction set, number of threads or network are refused by name") {

@@ -6,6 +6,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 failures=0
 unset BITPILOT_EXEC_PATH
+export XDG_CACHE_HOME=$folder/cache
 
 fail() {
   echo "FAILED: $*" >&2

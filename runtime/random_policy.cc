@@ -1,17 +1,14 @@
-#pragma once
+#include "runtime/random_policy.h"
 
 #include <cmath>
-#include <vector>
 
 #include "data/image_statistics.h"
 #include "runtime/core/cost.h"
-#include "runtime/core/random.h"
 #include "runtime/look_confidence.h"
-#include "runtime/policy_parameters.h"
 
-namespace bitpilot::testing {
+namespace bitpilot {
 
-inline IntegerMlp random_mlp(const std::vector<int>& widths, Random& random, double output_scale = 1.0) {
+IntegerMlp random_mlp(const std::vector<int>& widths, Random& random, double output_scale) {
   IntegerMlp mlp;
   for (std::size_t i = 0; i + 1 < widths.size(); ++i) {
     IntegerLayer layer;
@@ -30,9 +27,7 @@ inline IntegerMlp random_mlp(const std::vector<int>& widths, Random& random, dou
   return mlp;
 }
 
-/// A random but valid policy for any model: cheaper anchors first, dearer ones behind; about half of the random looks
-/// escalate at lambda 1.
-inline PolicyParameters random_policy(const ModelData& model, std::uint64_t seed = 1) {
+PolicyParameters random_policy(const ModelData& model, std::uint64_t seed) {
   Random random(seed, "random policy");
   const int stem = model.network.layer(0).shape.channels, embedding = 6;
   const auto anchors = static_cast<int>(model.anchors.size());
@@ -79,4 +74,11 @@ inline PolicyParameters random_policy(const ModelData& model, std::uint64_t seed
   return p;
 }
 
-}  // namespace bitpilot::testing
+void add_random_policy(ModelData& model, std::uint64_t seed) {
+  model.policy = pack_policy(random_policy(model, seed));
+  model.statistics.assign(statistics_names().begin(), statistics_names().end());
+  model.ranges.assign(kStatisticsCount, {-1e6F, 1e6F});
+  model.default_lambda = 1;
+}
+
+}  // namespace bitpilot

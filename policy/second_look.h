@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "runtime/format/model_data.h"
+
+namespace bitpilot {
+
+/// Which second looks are worth offering, [first anchor major][second]: those that have more bits or more filters in some layer
+/// than the first one and that a whole pass of costs clearly more.  What is counted (cost_unit "bops") is exact; of measured time
+/// ("ms") a twentieth may be noise, and a look that takes no longer than the first could have come first.
+/// first_cost: [anchors], of a whole pass.
+std::vector<std::uint8_t> second_looks(const ModelData& model, const std::vector<float>& first_cost,
+                                       const std::string& cost_unit);
+
+}  // namespace bitpilot
