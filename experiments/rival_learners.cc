@@ -235,7 +235,7 @@ LearnedRival learn_random(const RivalGround& ground, std::uint64_t seed) {
 LearningCurve::LearningCurve(const RivalGround& ground, std::int64_t evaluations, int points)
     : ground_(ground), step_(std::max<std::int64_t>(1, evaluations / points)), due_(step_) {}
 
-double LearningCurve::seconds() const { return std::chrono::duration<double>(Clock::now() - begin_).count() - paused_; }
+double LearningCurve::seconds() const { return static_cast<double>(std::clock() - begin_) / CLOCKS_PER_SEC - paused_; }
 
 void LearningCurve::update(std::int64_t spent, const std::function<Decide()>& learned) {
   if (spent < due_) return;

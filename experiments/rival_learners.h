@@ -1,7 +1,7 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
+#include <ctime>
 #include <functional>
 #include <string>
 #include <vector>
@@ -23,18 +23,18 @@ class LearningCurve {
   /// `learned`: makes the policy as it stands; called only where a point is due.
   void update(std::int64_t spent, const std::function<Decide()>& learned);
   void add(std::int64_t spent, const Decide& decide);
-  /// Seconds since the start without those spent on points.
+  /// Seconds of the processor since the start, all threads together, without those spent on points: what else the machine did meanwhile
+  /// does not count.
   double seconds() const;
   /// From now on learning pays for its passes in this many seconds each, because a table answered them.
   void charge_passes(double seconds) { pass_seconds_ = seconds; }
   const nlohmann::json& points() const { return points_; }
 
  private:
-  using Clock = std::chrono::steady_clock;
   const RivalGround& ground_;
   std::int64_t step_, due_;
   double pass_seconds_ = 0, paused_ = 0;
-  Clock::time_point begin_ = Clock::now();
+  std::clock_t begin_ = std::clock();
   nlohmann::json points_ = nlohmann::json::array();
 };
 

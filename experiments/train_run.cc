@@ -15,6 +15,7 @@
 #include "experiments/finish_run.h"
 #include "experiments/methods/method.h"
 #include "experiments/path_draws.h"
+#include "experiments/run_clock.h"
 #include "experiments/training_data.h"
 #include "quant/export.h"
 #include "runtime/core/backbones.h"
@@ -80,6 +81,7 @@ struct TrainRun::Impl {
   std::string folder, checkpoints;
   json identity;           // recipe and data: a checkpoint of another identity is refused
   std::int64_t steps_before = 0;  // of earlier stages
+  std::unique_ptr<RunClock> clock;
 
   Shape input() const { return parts.network.input_shape(); }
   std::string path(const std::string& name) const { return folder + "/" + name; }
@@ -132,7 +134,9 @@ void TrainRun::Impl::check_folder() {
   if (failure) throw Error(ExitCode::kMachine, "the run folder cannot be made: " + failure.message(), folder, "check the path and its rights");
   if (started) {
     for (const std::string& place : {folder, checkpoints}) remove_torn_files(place);
-    const json before = parse_json(read_file(path("recipe.json")), path("recipe.json"));
+    json before = parse_json(read_file(path("recipe.json")), path("recipe.json"));
+    // Fields that came into recipes since the run began count with their defaults.
+    if (before.contains("recipe")) before["recipe"] = recipe_to_json(recipe_from_json(before["recipe"], path("recipe.json")));
     if (before != identity)
       throw Error(ExitCode::kData, "the run was started with another recipe or data set: " + difference(before, identity), path("recipe.json"),
                   "resume with the same recipe and data, or give another --out");
@@ -227,6 +231,7 @@ bool TrainRun::Impl::train_stage(const Stage& stage) {
   so_far.sums.assign(stage.paths.size() + static_cast<std::size_t>(stage.recipe.random_paths), 0.0);
   restore(stage, tensors, loop, so_far);
   if (stage.network == supernet.get()) stage.network->hold(stage.held);
+  clock->begin(by_method ? "supernet" : "float");
 
   LoaderOptions loading;
   loading.seed = request.recipe.seed;
@@ -257,6 +262,7 @@ bool TrainRun::Impl::train_stage(const Stage& stage) {
         char name[32];
         std::snprintf(name, sizeof name, "step-%08lld", static_cast<long long>(steps_before + loop.steps_done()));
         save(name, tensors, stage_state(stage, loop, so_far));
+        clock->keep();
         prune_checkpoints(checkpoints, 2);
       }
       if (stop) return false;
@@ -323,7 +329,12 @@ void TrainRun::Impl::take_networks() const {
 bool TrainRun::Impl::run() {
   open();
   check_folder();
+  if (fs::exists(path("summary.json"))) {
+    std::cout << folder << " holds the finished run\n";
+    return true;
+  }
   take_networks();
+  clock = std::make_unique<RunClock>(path("seconds.json"));
   const std::string float_file = path("float.safetensors");
   NamedTensors float_tensors = float_network->parameters();
   for (const auto& buffer : float_network->buffers()) float_tensors.push_back(buffer);
@@ -352,10 +363,13 @@ bool TrainRun::Impl::run() {
     }
     steps_before += steps_per_epoch() * stages[i].recipe.epochs;
   }
+  clock->begin("policy");
   supernet->hold({});
   recalibrate(supernet.get(), batches);
   ModelData model = export_model(supernet.get(), batches);
-  return finish_run({request, splits, *float_network, *supernet, batches, identity, std::move(model), {}}, method.get());
+  const bool finished = finish_run({request, splits, *float_network, *supernet, batches, identity, std::move(model), {}}, method.get());
+  clock->keep();
+  return finished;
 }
 
 TrainRun::TrainRun(TrainRequest request) : impl_(std::make_unique<Impl>()) { impl_->request = std::move(request); }

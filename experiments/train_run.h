@@ -29,6 +29,7 @@ struct TrainRequest {
 
 /// A whole training in a run folder:
 ///   recipe.json  metrics.jsonl  events.out.tfevents.run (TensorBoard)  float.safetensors  model.safetensors  summary.json
+///   seconds.json (what float network, supernet and the rest took, all calls together; no other file depends on time)
 ///   checkpoints/: the last two (step-*.safetensors) and best.safetensors, the end of the stage's epoch with the lowest mean training
 ///   loss over its paths
 /// Float network, then supernet, then calibration and export, then the policy.  Interrupted anywhere it continues (`resume`) to the same bytes.
@@ -37,7 +38,7 @@ class TrainRun {
   /// Throws Error(kData) if the folder holds another run, or `resume` meets another recipe or data set (naming what differs).
   explicit TrainRun(TrainRequest request);
   ~TrainRun();
-  /// False: stopped on request, a checkpoint stands.
+  /// False: stopped on request, a checkpoint stands.  A finished run (its summary stands) is left as it is.
   bool run();
 
  private:

@@ -53,6 +53,29 @@ if [ "${BITPILOT_TRAINING:-ON}" = ON ]; then
       fail "docs/accuracy_$set.svg differs from the records: bitpilot-train picture --set $set --out docs/accuracy_$set.svg"
   done
   expect_exit 3 "$bitpilot-train" picture --results "$scratch" --out "$scratch/none.svg"
+  for axis in evaluations seconds; do
+    expect_exit 0 "$bitpilot-train" picture --results "$source_dir/experiments/results" --learning $axis --out "$scratch/$axis.svg"
+    cmp -s "$scratch/$axis.svg" "$source_dir/docs/learning_$axis.svg" ||
+      fail "docs/learning_$axis.svg differs from the records: bitpilot-train picture --learning $axis --out docs/learning_$axis.svg"
+  done
+  expect_exit 3 "$bitpilot-train" picture --results "$scratch" --learning seconds --out "$scratch/none.svg"
+  expect_exit 2 "$bitpilot-train" picture --results "$scratch" --learning pictures --out "$scratch/none.svg"
+  # Seeds are averaged point by point, and curves that do not match are refused.
+  mkdir "$scratch/curves"
+  learned() {  # learned SEED REWARD POINTS
+    printf '{"metrics":{"validation":{"reward":%s},"curve":[%s]}}' "$2" "$3" >"$scratch/curves/hybrid-s$1-hybrid.json"
+  }
+  learned 0 -0.5 '{"evaluations":10,"seconds":1,"reward":-0.9},{"evaluations":100,"seconds":2,"reward":-0.5}'
+  learned 1 -0.3 '{"evaluations":10,"seconds":1,"reward":-0.7},{"evaluations":100,"seconds":2,"reward":-0.3}'
+  curves=("$bitpilot-train" picture --results "$scratch/curves" --learning evaluations --out)
+  expect_exit 0 "${curves[@]}" "$scratch/two.svg"
+  grep -q "hybrid, 2 seeds" "$scratch/two.svg" || fail "two seeds are not drawn as two"
+  learned 0 -0.4 '{"evaluations":10,"seconds":1,"reward":-0.8},{"evaluations":100,"seconds":2,"reward":-0.4}'
+  rm "$scratch/curves/hybrid-s1-hybrid.json"
+  expect_exit 0 "${curves[@]}" "$scratch/mean.svg"
+  cmp -s <(sed 's/, 2 seeds//' "$scratch/two.svg") "$scratch/mean.svg" || fail "the curve of two seeds is not their mean"
+  learned 1 -0.3 '{"evaluations":10,"seconds":1,"reward":-0.7}'
+  expect_exit 3 "${curves[@]}" "$scratch/none.svg"
 fi
 
 cd "$source_dir"

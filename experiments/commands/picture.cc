@@ -1,6 +1,7 @@
 #include "experiments/commands/picture.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <iostream>
 #include <map>
@@ -57,16 +58,82 @@ PlotSeries cloud(const std::string& name, const std::map<std::string, Mean>& mea
   return series;
 }
 
+/// Mean over the seeds of a rival's validation reward, and of its curve point by point; nothing where no record is kept.
+struct LearnedMean {
+  double reward = 0;
+  std::vector<std::pair<double, double>> curve;
+  std::size_t seeds = 0;
+};
+
+LearnedMean learned_mean(const std::string& results, const std::string& name, const std::string& method, const std::string& over) {
+  const std::vector<std::string> files = files_of(results, name, method);
+  LearnedMean mean;
+  mean.seeds = files.size();
+  const auto share = 1.0 / static_cast<double>(files.size());
+  for (const std::string& file : files) {
+    const json record = records_of(file).front();
+    const json& metrics = record.at("metrics");
+    mean.reward += share * metrics.at("validation").at("reward").get<double>();
+    const json& curve = metrics.at("curve");
+    if (mean.curve.empty()) mean.curve.resize(curve.size());
+    if (curve.size() != mean.curve.size())
+      throw Error(ExitCode::kData, "the curve has another number of points than that of the seed before it", file, "measure all seeds with the same evaluations");
+    for (std::size_t i = 0; i < curve.size(); ++i) {
+      mean.curve[i].first += share * curve[i].at(over).get<double>();
+      mean.curve[i].second += share * curve[i].at("reward").get<double>();
+    }
+  }
+  return mean;
+}
+
+/// Reward over what learning has cost, of every learner with a record; rules and the oracle as lines across.
+Plot learning_curves(const std::string& results, const std::string& over) {
+  static const std::vector<std::pair<std::string, std::string>> learners{
+      {"hybrid", "DQMQ's hybrid"}, {"reinforce", "REINFORCE"}, {"ppo", "PPO"},           {"ddpg", "DDPG (HAQ)"},
+      {"gumbel", "Gumbel-softmax"}, {"fracbits", "FracBits"}};
+  static const std::vector<std::pair<std::string, std::string>> lines{{"cascade", "threshold cascade"}, {"oracle", "oracle: knows every label"}};
+  Plot plot;
+  plot.title = std::string("Learning curves over ") + (over == "seconds" ? "seconds" : "passes of the network");
+  plot.x_label = over == "seconds" ? "seconds of learning, the time of its passes included" : "passes of the network that learning took";
+  plot.y_label = "reward on validation";
+  plot.log_x = true;
+  plot.height = 600;  // the oracle stands far above all others
+  double low = INFINITY, high = 0;
+  std::size_t seeds = 0;
+  for (const auto& [method, title] : learners) {
+    const LearnedMean mean = learned_mean(results, method, method, over);
+    if (mean.curve.empty()) continue;
+    plot.series.push_back({mean.seeds == 1 ? title : title + ", " + std::to_string(mean.seeds) + " seeds", PlotSeries::Kind::kLine, mean.curve, {}, {}});
+    for (const auto& [x, y] : mean.curve) low = std::min(low, x), high = std::max(high, x);
+    seeds += mean.seeds;
+  }
+  if (seeds == 0) throw Error(ExitCode::kData, "no record of a learner", results, "make it with experiments/reproduce --only hybrid");
+  for (const auto& [method, title] : lines) {
+    const LearnedMean mean = learned_mean(results, "baselines", method, over);
+    if (mean.seeds > 0) plot.series.push_back({title, PlotSeries::Kind::kLine, {{low, mean.reward}, {high, mean.reward}}, {}, {}});
+  }
+  return plot;
+}
+
 }  // namespace
 
 int run_picture(const std::vector<std::string>& args) {
-  std::string results = "experiments/results", name = "dqmq_fashion_mnist", set = "seen", out;
-  Options options("picture", "draw accuracy over cost from the records of experiments/results");
+  std::string results = "experiments/results", name = "dqmq_fashion_mnist", set = "seen", learning, out;
+  Options options("picture", "draw accuracy over cost, or learning curves, from the records of experiments/results");
   options.text("results", "DIR", results, "folder of records");
   options.text("name", "NAME", name, "experiment: NAME-sSEED-training.json and -comparison.json");
   options.text("set", "SET", set, "seen, held_out or clean");
+  options.text("learning", "AXIS", learning, "evaluations or seconds: draw the rivals' learning curves over it instead");
   options.text("out", "FILE.svg", out, "where the picture goes").required();
   if (!options.parse(args)) return 0;
+  if (!learning.empty()) {
+    if (learning != "evaluations" && learning != "seconds")
+      throw Error(ExitCode::kUsage, "there is no axis called \"" + learning + "\"", "--learning", "give evaluations or seconds");
+    const Plot plot = learning_curves(results, learning);
+    write_file_atomically(out, svg(plot));
+    std::cout << out << ": " << plot.series.size() << " curves\n";
+    return 0;
+  }
   const std::vector<std::string> trainings = files_of(results, name, "training");
   if (trainings.empty())
     throw Error(ExitCode::kData, "no record of " + name, results, "make it with experiments/reproduce or experiments/record_results");

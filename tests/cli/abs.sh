@@ -37,18 +37,42 @@ wait "$pid" 2>/dev/null
 search "${dear[@]}" --float-from "$work/dear" --out "$work/cut" --resume >>"$work/cut.log" 2>&1 || { cat "$work/cut.log"; fail "the resume"; }
 for file in model.safetensors summary.json; do cmp "$work/dear/$file" "$work/cut/$file" || fail "$file differs after a kill"; done
 
-"$train" curve --series dear="$work/dear" --series both="$work/free,$work/dear" --json "$work/curve.json" --svg "$work/curve.svg" >"$work/curve.log" 2>&1 ||
+"$train" curve --series dear="$work/dear" --series both="$work/free,$work/dear" --series free="$work/free" --json "$work/curve.json" --svg "$work/curve.svg" >"$work/curve.log" 2>&1 ||
   { cat "$work/curve.log"; fail "the curve"; }
 python3 - "$work/curve.json" <<'PY' || fail "the curve's record"
 import json, sys
 curve = json.load(open(sys.argv[1]))
 assert curve["schema"] == "bitpilot.curve/1" and curve["split"] == "test"
-assert [len(series["points"]) for series in curve["series"]] == [1, 2]
+assert [len(series["points"]) for series in curve["series"]] == [1, 2, 1]
 assert curve["series"][0]["points"][0]["lambda"] == 10 and curve["series"][1]["points"][0]["lambda"] == 0
-gain, = curve["gains"]
+gain, dearer = curve["gains"]
+assert gain["cost"] == "equal" and dearer["cost"] == "less than any of theirs", (gain["cost"], dearer["cost"])
 for which in ("seen", "held_out", "clean"):
     # At its own cost the mix of both is the same run: no difference at all.
     assert gain[which]["gain"]["mean"] == 0 and gain[which]["low"] == "dear/abs", gain[which]
+    assert dearer[which]["low"] == "free/abs", dearer[which]  # compared all the same: it has more to spend
+PY
+"$train" curve --series free="$work/free" --series dear="$work/dear" --json "$work/off.json" >"$work/off.log" 2>&1 || { cat "$work/off.log"; fail "the curve off the hull"; }
+python3 - "$work/off.json" <<'PY' || fail "a point dearer than all that it is compared with has a gain"
+import json, sys
+gain, = json.load(open(sys.argv[1]))["gains"]
+assert gain["cost"] == "more than any of theirs" and "seen" not in gain, gain
+PY
+# A second seed is the same point once more, and all that is compared must have it.
+cp -r "$work/dear" "$work/dear1" && sed -i 's/"seed": 0/"seed": 1/' "$work/dear1/recipe.json"
+"$train" curve --series dear="$work/dear,$work/dear1" --series same="$work/dear1,$work/dear" --json "$work/seeds.json" >"$work/bad.log" 2>&1
+[ $? -eq 2 ] && grep -q 'other seeds' "$work/bad.log" || fail "seeds in another order: $(cat "$work/bad.log")"
+"$train" curve --series dear="$work/dear,$work/dear" --json "$work/seeds.json" >"$work/bad.log" 2>&1
+[ $? -eq 2 ] && grep -q 'twice' "$work/bad.log" || fail "a run twice: $(cat "$work/bad.log")"
+"$train" curve --series dear="$work/dear,$work/dear1" --json "$work/seeds.json" >"$work/seeds.log" 2>&1 || { cat "$work/seeds.log"; fail "the curve of two seeds"; }
+python3 - "$work/curve.json" "$work/seeds.json" <<'PY' || fail "the curve of two seeds"
+import json, sys
+one, two = (json.load(open(file))["series"][0]["points"] for file in sys.argv[1:])
+assert len(two) == 1 and two[0]["seeds"] == [0, 1] and two[0]["bops"] == one[0]["bops"], two
+assert two[0]["seen"]["accuracy"] == one[0]["seen"]["accuracy"] and two[0]["seen"]["images"] == one[0]["seen"]["images"], (one, two)
+# The same answers twice tell no more than once: the interval is over pictures, not over rows.
+width = lambda point: point["seen"]["accuracy_ci95"][1] - point["seen"]["accuracy_ci95"][0]
+assert 0.85 < width(two[0]) / width(one[0]) < 1.2, (one, two)
 PY
 grep -q '<svg' "$work/curve.svg" || fail "no picture"
 "$train" curve --series nothing --json - >"$work/bad.log" 2>&1

@@ -30,6 +30,21 @@ for file in float.safetensors model.safetensors metrics.jsonl recipe.json summar
 done
 diff -r "$work/whole/checkpoints" "$work/cut/checkpoints" || fail "checkpoints differ after kills"
 
+# What it took adds up over the calls.  A finished run is left as it is, and is still refused under another recipe.
+python3 - "$work" <<'PY' || fail "seconds.json"
+import json, sys
+whole, cut = (json.load(open(f"{sys.argv[1]}/{run}/seconds.json")) for run in ("whole", "cut"))
+assert sorted(whole) == sorted(cut) == ["float", "policy", "supernet"], (whole, cut)
+assert all(value > 0 for run in (whole, cut) for value in run.values()), (whole, cut)
+assert cut["float"] > 0.3 * whole["float"], (whole, cut)  # the last call found the float network trained
+PY
+touch "$work/before"
+"$train" train --config "$recipe" --out "$work/cut" --resume --quiet >"$work/log" 2>&1 && grep -q 'holds the finished run' "$work/log" ||
+  { cat "$work/log"; fail "a finished run, resumed"; }
+[ -z "$(find "$work/cut" -newer "$work/before" -type f)" ] || fail "a finished run was touched: $(find "$work/cut" -newer "$work/before" -type f)"
+"$train" train --config "$recipe" --set float.epochs=9 --out "$work/cut" --resume --quiet >"$work/log" 2>&1
+[ $? -eq 3 ] && grep -q 'another recipe or data set: recipe/float/epochs' "$work/log" || { cat "$work/log"; fail "a finished run of another recipe"; }
+
 # The last two checkpoints and the best one; TensorBoard's events once an epoch, none twice (only their times differ).
 names=$(ls "$work/whole/checkpoints" | sed 's/step-[0-9]*/step/' | tr '\n' ' ')
 [ "$names" = "best.safetensors step.safetensors step.safetensors " ] || fail "checkpoints: $names"

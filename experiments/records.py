@@ -1,0 +1,58 @@
+"""What experiments/reproduce and experiments/record_results share: reading and writing records, and how a script ends."""
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+USAGE, DATA, MACHINE, INTERRUPTED = 2, 3, 4, 130  # as the programs (docs/cli.md)
+
+
+def fail(code, what, where, fix):
+    print(f"{os.path.basename(sys.argv[0])}: {what}\n  where: {where}\n  fix:   {fix}", file=sys.stderr)
+    sys.exit(code)
+
+
+def read(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except OSError as error:
+        fail(DATA, f"the file cannot be read: {error.strerror}", path, "name the folder of a finished run")
+    except ValueError as error:
+        fail(DATA, f"the file is no JSON: {error}", path, "make it again")
+
+
+def write(path, record):
+    """Whole or not at all."""
+    with open(path + ".part", "w", encoding="utf-8") as file:
+        json.dump(record, file, indent=1)
+        file.write("\n")
+    os.replace(path + ".part", path)
+
+
+def model_hash(folder):
+    """As the programs name a model; None without one."""
+    try:
+        with open(os.path.join(folder, "model.safetensors"), "rb") as file:
+            return "sha256:" + hashlib.sha256(file.read()).hexdigest()
+    except OSError:
+        return None
+
+
+def wait_for(command, **options):
+    """(exit code as a shell tells it, stdout).  An interrupt reaches the program too; it is waited for, so that it can leave a checkpoint."""
+    try:
+        process = subprocess.Popen(command, text=True, **options)
+    except OSError as error:
+        fail(MACHINE, f"the program cannot be started: {error.strerror}", command[0], "build it: cmake --preset release && cmake --build --preset release")
+    interrupted = False
+    while True:
+        try:
+            out, _ = process.communicate()
+            break
+        except KeyboardInterrupt:
+            interrupted = True
+    if interrupted:
+        sys.exit(INTERRUPTED)
+    return (128 - process.returncode if process.returncode < 0 else process.returncode), out
