@@ -89,10 +89,13 @@ std::vector<ConfigTrials> try_model(const ModelData& data, const std::vector<std
   std::vector<ConfigTrials> trials;
   for (const std::vector<Sample>& set : sets) {
     const OutcomeTable table = roll_out(model, set.size(), [&](std::size_t i) { return set[i]; }, threads);
-    trials.push_back({{}, table.index});
+    trials.push_back({{}, std::vector<double>(table.anchors, 0.0), table.index});
     for (std::size_t k = 0; k < table.anchors; ++k) {
       std::vector<std::uint8_t>& correct = trials.back().correct.emplace_back(table.size());
-      for (std::size_t i = 0; i < table.size(); ++i) correct[i] = table.correct(i, k);
+      for (std::size_t i = 0; i < table.size(); ++i) {
+        correct[i] = table.correct(i, k);
+        trials.back().loss[k] += task_loss(table.scores_of(i, k), 1.0F, table.labels[i]) / static_cast<double>(table.size());
+      }
     }
   }
   return trials;
@@ -108,6 +111,7 @@ std::vector<ConfigTrials> try_configs(const FinishedTraining& training, const st
     for (std::size_t s = 0; s < sets.size(); ++s) {
       trials[s].index = part[s].index;
       trials[s].correct.insert(trials[s].correct.end(), part[s].correct.begin(), part[s].correct.end());
+      trials[s].loss.insert(trials[s].loss.end(), part[s].loss.begin(), part[s].loss.end());
     }
   }
   return trials;

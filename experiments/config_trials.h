@@ -5,7 +5,7 @@
 
 #include "experiments/finish_run.h"
 #include "experiments/training_data.h"
-#include "policy/greedy.h"
+#include "policy/config_judge.h"
 
 namespace bitpilot {
 
@@ -25,9 +25,10 @@ class BatchJudge {
   double pictures_;
 };
 
-/// The pictures of an evaluation set that were answered rightly, for every configuration: [config][picture].
+/// What every configuration made of an evaluation set; correct: the pictures that were answered rightly, [config][picture].
 struct ConfigTrials {
   std::vector<std::vector<std::uint8_t>> correct;
+  std::vector<double> loss;          ///< [config] mean clipped cross-entropy
   std::vector<std::uint32_t> index;  ///< [picture] its source in the set
 };
 

@@ -110,6 +110,7 @@ void TrainRun::Impl::open() {
   splits = open_splits(request.data, decode_file);
   for (const std::string& warning : splits.warnings) std::cerr << "warning: " << warning << "\n";
   parts = make_recipe_network(request.recipe, splits);
+  method->check(parts.network, parts.space);
   train_set = first_images(splits.train, static_cast<std::size_t>(request.recipe.train_images));
   if (static_cast<int>(train_set->size()) < request.recipe.batch)
     throw Error(ExitCode::kData, "the training split has " + std::to_string(train_set->size()) + " pictures, less than one batch",

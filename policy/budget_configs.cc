@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 
 #include "runtime/core/error.h"
 
@@ -18,6 +19,8 @@ std::vector<std::size_t> adaptive_layers(const BitSpace& space) {
   return layers;
 }
 
+}  // namespace
+
 std::vector<int> offered(const DrawSpace& from, std::size_t layer, bool weights) {
   std::vector<int> bits = from.space.layers[layer].bits;
   if (from.least.empty()) return bits;
@@ -26,22 +29,75 @@ std::vector<int> offered(const DrawSpace& from, std::size_t layer, bool weights)
   return bits;
 }
 
+namespace {
+
+/// Every adaptive layer at what `choose` makes of its offered weight and activation bits, at the width of `from`.
+template <typename Choose>
+BitConfig configured(const DrawSpace& from, const Choose& choose) {
+  BitConfig config = uniform_config(from.space, 8, 8);
+  for (std::size_t l = 0; l < from.blocks.size(); ++l) config[l].active_blocks = from.blocks[l];
+  for (const std::size_t l : adaptive_layers(from.space)) choose(l, offered(from, l, true), offered(from, l, false), config);
+  return config;
+}
+
 }  // namespace
 
+BitConfig highest_config(const DrawSpace& from) {
+  return configured(from, [](std::size_t l, const std::vector<int>& weights, const std::vector<int>& activations, BitConfig& config) {
+    config[l].weight = weights.back();
+    config[l].activation = activations.back();
+  });
+}
+
+BitConfig lowest_config(const DrawSpace& from) {
+  return configured(from, [](std::size_t l, const std::vector<int>& weights, const std::vector<int>& activations, BitConfig& config) {
+    config[l].weight = weights.front();
+    config[l].activation = activations.front();
+  });
+}
+
+BitConfig cheapest_config(const DrawSpace& from) {
+  return configured(from, [&](std::size_t l, const std::vector<int>& weights, const std::vector<int>& activations, BitConfig& config) {
+    LayerBits best = config[l];
+    double least = -1;
+    for (const int weight : weights)
+      for (const int activation : activations) {
+        config[l].weight = weight;
+        config[l].activation = activation;
+        const double cost = from.cost.layer_cost(static_cast<int>(l), config);
+        if (least >= 0 && cost >= least) continue;
+        least = cost;
+        best = config[l];
+      }
+    config[l] = best;
+  });
+}
+
+std::string at_least(double cost) {
+  const double unit = std::pow(10.0, std::floor(std::log10(cost)) - 3);
+  char text[32];
+  std::snprintf(text, sizeof text, "%.4g", std::ceil(cost / unit) * unit);
+  return text;
+}
+
+void check_budget(const DrawSpace& from, double budget) {
+  const double least = from.relative(cheapest_config(from));
+  if (least <= budget) return;
+  throw Error(ExitCode::kUsage, "no configuration costs as little as " + std::to_string(budget), "relative budget",
+              "give at least " + at_least(least));
+}
+
 BitConfig uniform_draw(const DrawSpace& from, Random& random) {
-  BitConfig config = uniform_config(from.space, 8, 8);
-  for (const std::size_t l : adaptive_layers(from.space)) {
-    const std::vector<int> weights = offered(from, l, true), activations = offered(from, l, false);
+  return configured(from, [&](std::size_t l, const std::vector<int>& weights, const std::vector<int>& activations, BitConfig& config) {
     config[l].weight = weights[random.below(weights.size())];
     config[l].activation = activations[random.below(activations.size())];
-  }
-  return config;
+  });
 }
 
 bool move_to_budget(const DrawSpace& from, double budget, double tolerance, Random& random, BitConfig& config) {
   const std::vector<std::size_t> layers = adaptive_layers(from.space);
   for (int move = 0; move < kMoves; ++move) {
-    const double relative = from.cost.cost(config) / from.cost.reference();
+    const double relative = from.relative(config);
     if (relative <= budget && relative >= (1 - tolerance) * budget) return true;
     const std::size_t l = layers[random.below(layers.size())];
     const bool weights = random.below(2) == 0;
@@ -69,12 +125,7 @@ std::vector<BitConfig> random_configs_at(const DrawSpace& from, double budget, d
 
 std::vector<BitConfig> spread_configs(const DrawSpace& from, int count, std::uint64_t seed) {
   constexpr double kNear = 0.05;  // of the wanted cost; what does not get there stays where it is
-  BitConfig cheapest = uniform_config(from.space, 8, 8);
-  for (const std::size_t l : adaptive_layers(from.space)) {
-    cheapest[l].weight = offered(from, l, true).front();
-    cheapest[l].activation = offered(from, l, false).front();
-  }
-  const double low = from.cost.cost(cheapest) / from.cost.reference();
+  const double low = from.relative(cheapest_config(from));
   std::vector<BitConfig> configs;
   for (int i = 0; i < count; ++i) {
     Random random(seed, "configurations of all costs", static_cast<std::uint64_t>(i));

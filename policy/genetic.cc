@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include "runtime/core/error.h"
-
 namespace bitpilot {
 namespace {
 
@@ -41,15 +39,14 @@ class Evolution {
 
  private:
   std::size_t size() const { return configs_.size(); }
-  bool fits(const BitConfig& config) const { return space_.cost.cost(config) <= options_.budget * space_.cost.reference(); }
+  bool fits(const BitConfig& config) const { return space_.relative(config) <= options_.budget; }
 
   template <class Draw>
   BitConfig feasible(Random& random, const Draw& draw) const {
     BitConfig config = draw();
     for (int tries = 0; tries < kRejections && !fits(config); ++tries) config = draw();
     // A band of the whole budget: only downward moves are made.
-    if (!fits(config) && !move_to_budget(space_, options_.budget, /*tolerance=*/1, random, config))
-      throw Error(ExitCode::kUsage, "no configuration costs as little as " + std::to_string(options_.budget), "--budget", "give a higher budget");
+    if (!fits(config) && !move_to_budget(space_, options_.budget, /*tolerance=*/1, random, config)) config = cheapest_config(space_);
     return config;
   }
 
@@ -106,6 +103,7 @@ class Evolution {
 }  // namespace
 
 GeneticResult genetic_search(const DrawSpace& space, const ConfigPredictor& predict, const ConfigJudge& judge, const GeneticOptions& options) {
+  check_budget(space, options.budget);
   Evolution evolution(space, predict, options);
   evolution.run();
   GeneticResult result;
@@ -113,7 +111,7 @@ GeneticResult genetic_search(const DrawSpace& space, const ConfigPredictor& pred
   for (const BitConfig& config : evolution.configs()) {
     SearchPoint point = judge(config);
     point.config = config;
-    point.relative = space.cost.cost(config) / space.cost.reference();
+    point.relative = space.relative(config);
     if (result.remeasured.empty() || point.loss < result.best.loss) result.best = point;
     result.remeasured.push_back(std::move(point));
   }

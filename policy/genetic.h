@@ -1,7 +1,7 @@
 #pragma once
 
 #include "policy/budget_configs.h"
-#include "policy/greedy.h"
+#include "policy/config_judge.h"
 
 namespace bitpilot {
 
@@ -25,9 +25,10 @@ struct GeneticResult {
 };
 
 /// Evolution by predicted quality within a budget.  A child that costs more is drawn again up to 50 times, then repaired: random genes are
-/// lowered until it fits.  Genes: the weight and the activation bits of every adaptive layer.
+/// lowered until it fits, or the cheapest configuration takes its place where lower bits are not cheaper.  Genes: the weight and the
+/// activation bits of every adaptive layer.
 /// Source: EQ-Net, arXiv:2308.07650, with BOPs in place of mean bits.
-/// Throws Error(kUsage) if no configuration fits the budget.
+/// Throws Error(kUsage), before any work, if no configuration fits the budget.
 GeneticResult genetic_search(const DrawSpace& space, const ConfigPredictor& predict, const ConfigJudge& judge, const GeneticOptions& options);
 
 }  // namespace bitpilot

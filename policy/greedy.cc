@@ -2,150 +2,162 @@
 
 #include <algorithm>
 #include <map>
-
-#include "env/config_outcomes.h"
-#include "runtime/core/error.h"
+#include <set>
 
 namespace bitpilot {
 namespace {
-
-std::vector<int> key_of(const BitConfig& config) {
-  std::vector<int> key;
-  for (const LayerBits& bits : config) key.insert(key.end(), {bits.weight, bits.activation, bits.active_blocks});
-  return key;
-}
 
 /// One layer's weights or activations one rung up or down.
 struct Move {
   std::size_t layer = 0;
   bool weights = true;
   int direction = -1;
-  bool undoes(const Move& other) const {
-    return layer == other.layer && weights == other.weights && direction == -other.direction;
-  }
 };
 
 class Search {
  public:
-  Search(const BitSpace& space, const CostTable& cost, const ConfigJudge& judge, const GreedyOptions& options)
-      : space_(space), cost_(cost), judge_(judge), options_(options) {}
+  Search(const DrawSpace& from, const ConfigJudge& judge, const GreedyOptions& options)
+      : from_(from), judge_(judge), options_(options) {}
 
   GreedyResult run() {
-    if (relative(lowest()) > options_.budget)
-      throw Error(ExitCode::kUsage, "no configuration costs as little as " + std::to_string(options_.budget),
-                  "--budget", "give at least " + std::to_string(relative(lowest())));
-    config_ = start();
+    check_budget(from_, options_.budget);
+    config_ = uniform(options_.start_bits, options_.start_bits);
     judged(config_);
+    visited_.insert(config_);
     const int most =
-        options_.most_iterations > 0 ? options_.most_iterations : 8 * static_cast<int>(space_.layers.size());
-    const double weights_goal = std::max(options_.budget, 0.95 * relative(weights_target()));
+        options_.most_iterations > 0 ? options_.most_iterations : 8 * static_cast<int>(from_.space.layers.size());
+    const double weights_goal = std::max(options_.budget, 0.95 * from_.relative(weights_target()));
     int made = 0;
     bool any = true;
-    while (any && relative(config_) > weights_goal) any = step(true, made++ >= most);
-    while (relative(config_) > options_.budget) {
-      if (!step(false, made >= most) && !step(true, true)) break;
+    while (any && from_.relative(config_) > weights_goal) any = step(true, made++ >= most || circled_);
+    circled_ = false;
+    while (from_.relative(config_) > options_.budget) {
+      if (!step(false, made >= most || circled_) && !step(true, true) && !step(false, true)) break;
       ++made;
     }
-    return result();
+    // Where measured times are not monotone the lowest bits may cost more than the budget that others meet.
+    if (from_.relative(config_) > options_.budget) judged(cheapest_config(from_));
+    for (GreedyResult found = result();; found = result()) {
+      exchange(found.best.config);
+      if (result().best.loss >= found.best.loss) return result();
+    }
   }
 
  private:
-  double relative(const BitConfig& config) const { return cost_.cost(config) / cost_.reference(); }
-
-  BitConfig at_bits(const std::function<int(const std::vector<int>&)>& weight,
-                    const std::function<int(const std::vector<int>&)>& activation) const {
-    BitConfig config = uniform_config(space_, 8, 8);
-    for (std::size_t l = 0; l < config.size(); ++l) {
-      if (space_.layers[l].fixed) continue;
-      config[l].weight = weight(space_.layers[l].bits);
-      config[l].activation = activation(space_.layers[l].bits);
-      if (options_.least.empty()) continue;
-      config[l].weight = std::max(config[l].weight, options_.least[l].weight);
-      config[l].activation = std::max(config[l].activation, options_.least[l].activation);
-    }
-    return config;
-  }
   static int from_above(const std::vector<int>& ladder, int bits) {
     const auto at = std::lower_bound(ladder.begin(), ladder.end(), bits);
     return at == ladder.end() ? ladder.back() : *at;
   }
-  BitConfig lowest() const {
-    const auto least = [](const std::vector<int>& ladder) { return ladder.front(); };
-    return at_bits(least, least);
-  }
-  BitConfig start() const {
-    const auto middle = [&](const std::vector<int>& ladder) { return from_above(ladder, options_.start_bits); };
-    return at_bits(middle, middle);
+  /// Every layer at the nearest offered bits from above.
+  BitConfig uniform(int weight_bits, int activation_bits) const {
+    BitConfig config = highest_config(from_);
+    for (std::size_t l = 0; l < config.size(); ++l) {
+      if (from_.space.layers[l].fixed) continue;
+      config[l].weight = from_above(offered(from_, l, true), weight_bits);
+      config[l].activation = from_above(offered(from_, l, false), activation_bits);
+    }
+    return config;
   }
   /// Weights at the lowest uniform width whose uniform cost reaches the budget, activations at the start's.
   BitConfig weights_target() const {
-    for (int bits = 2; bits <= 8; ++bits) {
-      const auto uniform = [&](const std::vector<int>& ladder) { return from_above(ladder, bits); };
-      if (relative(at_bits(uniform, uniform)) < options_.budget) continue;
-      return at_bits(uniform, [&](const std::vector<int>& ladder) { return from_above(ladder, options_.start_bits); });
-    }
-    return start();
+    for (int bits = 2; bits <= 8; ++bits)
+      if (from_.relative(uniform(bits, bits)) >= options_.budget) return uniform(bits, options_.start_bits);
+    return uniform(options_.start_bits, options_.start_bits);
   }
 
   const SearchPoint& judged(const BitConfig& config) {
-    const auto [found, added] = seen_.try_emplace(key_of(config));
+    const auto [found, added] = seen_.try_emplace(config);
     if (added) {
       found->second = judge_(config);
       found->second.config = config;
-      found->second.relative = relative(config);
+      found->second.relative = from_.relative(config);
     }
     return found->second;
   }
 
   bool apply(BitConfig& config, const Move& move) const {
-    const auto& ladder = space_.layers[move.layer].bits;
-    if (space_.layers[move.layer].fixed) return false;
+    if (from_.space.layers[move.layer].fixed) return false;
+    const std::vector<int> ladder = offered(from_, move.layer, move.weights);
     int& bits = move.weights ? config[move.layer].weight : config[move.layer].activation;
     const auto at = std::lower_bound(ladder.begin(), ladder.end(), bits) - ladder.begin() + move.direction;
     if (at < 0 || at >= std::ssize(ladder)) return false;
     bits = ladder[static_cast<std::size_t>(at)];
-    if (options_.least.empty()) return true;
-    const LayerBits& least = options_.least[move.layer];
-    return bits >= (move.weights ? least.weight : least.activation);
+    return true;
   }
 
-  /// Makes the best move of a phase; false if there is none.
+  /// Makes the best move of a phase; false if there is none.  One that leads back to where the walk has been begins a circle: from there on
+  /// the phase only goes down.
   bool step(bool weights, bool only_down) {
-    std::vector<std::pair<Move, SearchPoint>> moves;
+    std::vector<SearchPoint> moves;
     for (std::size_t l = 0; l < config_.size(); ++l) {
       for (const int direction : {-1, 1}) {
         const Move move{l, weights, direction};
         BitConfig config = config_;
-        if ((only_down && direction > 0) || (moved_ && move.undoes(last_)) || !apply(config, move)) continue;
-        moves.emplace_back(move, judged(config));
+        if ((only_down && direction > 0) || !apply(config, move)) continue;
+        moves.push_back(judged(config));
       }
     }
-    if (moves.empty()) {
-      moved_ = false;
-      return false;
-    }
+    if (moves.empty()) return false;
     const auto [least_loss, most_loss] = std::minmax_element(
-        moves.begin(), moves.end(), [](const auto& a, const auto& b) { return a.second.loss < b.second.loss; });
+        moves.begin(), moves.end(), [](const auto& a, const auto& b) { return a.loss < b.loss; });
     const auto [least_cost, most_cost] = std::minmax_element(
-        moves.begin(), moves.end(), [](const auto& a, const auto& b) { return a.second.relative < b.second.relative; });
+        moves.begin(), moves.end(), [](const auto& a, const auto& b) { return a.relative < b.relative; });
     const auto normal = [](double value, double low, double high) {
       return high > low ? (value - low) / (high - low) : 0.0;
     };
     double best_score = 1e300;
-    const std::pair<Move, SearchPoint>* best = nullptr;
-    for (const auto& candidate : moves) {
-      const double score =
-          options_.loss_weight * normal(candidate.second.loss, least_loss->second.loss, most_loss->second.loss) +
-          normal(candidate.second.relative, least_cost->second.relative, most_cost->second.relative);
+    const SearchPoint* best = nullptr;
+    for (const SearchPoint& candidate : moves) {
+      const double score = options_.loss_weight * normal(candidate.loss, least_loss->loss, most_loss->loss) +
+                           normal(candidate.relative, least_cost->relative, most_cost->relative);
       if (score >= best_score) continue;
       best_score = score;
       best = &candidate;
     }
-    last_ = best->first;
-    moved_ = true;
-    config_ = best->second.config;
-    if (options_.on_move) options_.on_move(best->second);
+    if (!only_down && visited_.contains(best->config)) {
+      circled_ = true;
+      return step(weights, true);
+    }
+    config_ = best->config;
+    visited_.insert(config_);
+    if (options_.on_move) options_.on_move(*best);
     return true;
+  }
+
+  /// Judges a configuration's neighbours, one tensor a rung up or down, and of the pairs of one up and another down that keep the budget those
+  /// that promise most if losses add up: one a tensor.
+  void exchange(const BitConfig& config) {
+    struct Pair {
+      double gain;
+      BitConfig config;
+    };
+    const double loss = judged(config).loss;
+    std::vector<Pair> pairs;
+    const std::vector<Move> downs = moves_from(config, -1);
+    for (const Move& up : moves_from(config, 1)) {
+      BitConfig higher = config;
+      apply(higher, up);
+      const double up_gain = loss - judged(higher).loss;
+      for (const Move& down : downs) {
+        BitConfig lower = config, both = higher;
+        if (!apply(lower, down) || !apply(both, down) || both == config || from_.relative(both) > options_.budget) continue;
+        const double gain = up_gain + loss - judged(lower).loss;
+        if (gain > 0) pairs.push_back({gain, both});
+      }
+    }
+    std::stable_sort(pairs.begin(), pairs.end(), [](const Pair& a, const Pair& b) { return a.gain > b.gain; });
+    if (pairs.size() > 2 * config.size()) pairs.resize(2 * config.size());
+    for (const Pair& pair : pairs) judged(pair.config);
+  }
+
+  std::vector<Move> moves_from(const BitConfig& config, int direction) const {
+    std::vector<Move> moves;
+    for (std::size_t l = 0; l < config.size(); ++l)
+      for (const bool weights : {true, false}) {
+        BitConfig moved = config;
+        if (apply(moved, {l, weights, direction})) moves.push_back({l, weights, direction});
+      }
+    return moves;
   }
 
   GreedyResult result() const {
@@ -165,46 +177,19 @@ class Search {
     return result;
   }
 
-  const BitSpace& space_;
-  const CostTable& cost_;
+  const DrawSpace& from_;
   const ConfigJudge& judge_;
   const GreedyOptions& options_;
   BitConfig config_;
-  Move last_;
-  bool moved_ = false;
-  std::map<std::vector<int>, SearchPoint> seen_;
+  bool circled_ = false;  // in this phase
+  std::map<BitConfig, SearchPoint, ConfigOrder> seen_;  // judged
+  std::set<BitConfig, ConfigOrder> visited_;            // moved to
 };
 
 }  // namespace
 
-ConfigJudge engine_judge(std::shared_ptr<const Model> model, std::shared_ptr<const std::vector<Sample>> samples,
-                         int threads) {
-  auto memory = std::make_shared<std::map<std::vector<int>, SearchPoint>>();
-  const CostTable cost = bops_table(model->data().network, model->data().space);
-  return [model, samples, threads, memory, cost](const BitConfig& config) {
-    const auto [found, added] = memory->try_emplace(key_of(config));
-    if (!added) return found->second;
-    SearchPoint point;
-    try {
-      const auto sample_at = [&](std::size_t i) { return (*samples)[i]; };
-      const PictureOutcomes outcomes =
-          run_configs(model, cost, samples->size(), sample_at, [&](std::size_t) -> const BitConfig& { return config; }, threads);
-      for (std::size_t i = 0; i < samples->size(); ++i) {
-        point.loss += outcomes.loss[i] / static_cast<double>(samples->size());
-        point.accuracy += outcomes.correct[i] / static_cast<double>(samples->size());
-      }
-    } catch (...) {
-      memory->erase(key_of(config));
-      throw;
-    }
-    point.config = config;
-    return found->second = point;
-  };
-}
-
-GreedyResult greedy_search(const BitSpace& space, const CostTable& cost, const ConfigJudge& judge,
-                           const GreedyOptions& options) {
-  return Search(space, cost, judge, options).run();
+GreedyResult greedy_search(const DrawSpace& from, const ConfigJudge& judge, const GreedyOptions& options) {
+  return Search(from, judge, options).run();
 }
 
 }  // namespace bitpilot

@@ -26,7 +26,9 @@ void check(bool done) {
 
 }  // namespace
 
-SearchPoint solve_bits(const Sensitivity& sensitivity, const BitSpace& space, const CostTable& cost, double budget) {
+SearchPoint solve_bits(const Sensitivity& sensitivity, const DrawSpace& from, double budget) {
+  check_budget(from, budget);
+  const CostTable& cost = from.cost;
   const BitConfig& highest = sensitivity.highest.config;
   std::vector<Choice> choices;
   double fixed_cost = cost.cost(highest);
@@ -63,9 +65,6 @@ SearchPoint solve_bits(const Sensitivity& sensitivity, const BitSpace& space, co
   for (const int column : columns) check(set_binary(program.get(), column, TRUE));
   set_minim(program.get());
   const int status = solve(program.get());
-  if (status == INFEASIBLE)
-    throw Error(ExitCode::kUsage, "no configuration costs as little as " + std::to_string(budget), "--budget",
-                "give at least " + std::to_string(sensitivity.lowest.relative));
   if (status != OPTIMAL)
     throw Error(ExitCode::kBug, "the integer program has no solution: status " + std::to_string(status), "search --method ilp", "report this");
   std::vector<REAL> values(choices.size());
@@ -80,7 +79,7 @@ SearchPoint solve_bits(const Sensitivity& sensitivity, const BitSpace& space, co
     bits.activation = choices[i].activation;
     result.loss += choices[i].loss;
   }
-  result.relative = cost.cost(result.config) / cost.reference();
+  result.relative = from.relative(result.config);
   return result;
 }
 

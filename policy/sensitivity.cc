@@ -13,26 +13,21 @@ json judged_json(const SearchPoint& point) {
 
 }  // namespace
 
-Sensitivity measure_sensitivity(const BitSpace& space, const CostTable& cost, const ConfigJudge& judge) {
+Sensitivity measure_sensitivity(const DrawSpace& from, const ConfigJudge& judge) {
   const auto judged = [&](const BitConfig& config) {
     SearchPoint point = judge(config);
     point.config = config;
-    point.relative = cost.cost(config) / cost.reference();
+    point.relative = from.relative(config);
     return point;
   };
-  BitConfig high = uniform_config(space, 8, 8), low = high;
-  for (std::size_t l = 0; l < high.size(); ++l) {
-    if (space.layers[l].fixed) continue;
-    high[l].weight = high[l].activation = space.layers[l].bits.back();
-    low[l].weight = low[l].activation = space.layers[l].bits.front();
-  }
+  const BitConfig high = highest_config(from), low = lowest_config(from);
   Sensitivity result{judged(high), judged(low), {}};
   for (std::size_t l = 0; l < high.size(); ++l) {
-    if (space.layers[l].fixed) continue;
+    if (from.space.layers[l].fixed) continue;
     LayerSensitivity layer;
     layer.layer = static_cast<int>(l);
-    for (const int weight : space.layers[l].bits)
-      for (const int activation : space.layers[l].bits) {
+    for (const int weight : offered(from, l, true))
+      for (const int activation : offered(from, l, false)) {
         BitConfig config = high;
         config[l].weight = weight;
         config[l].activation = activation;

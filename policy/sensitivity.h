@@ -4,11 +4,13 @@
 #include <string>
 #include <vector>
 
-#include "policy/greedy.h"
+#include "policy/budget_configs.h"
+#include "policy/config_judge.h"
+#include "runtime/core/network.h"
 
 namespace bitpilot {
 
-/// What lowering one layer costs, measured: every other layer of the action space at its highest bits, all filters.
+/// What lowering one layer costs, measured: every other layer of the action space at its highest bits, all at the width of the space that was measured.
 struct LayerSensitivity {
   int layer = 0;
   std::vector<SearchPoint> only;  ///< this layer at each (weight, activation) pair of its candidates, weights slowest, ascending
@@ -22,7 +24,7 @@ struct Sensitivity {
 };
 
 /// One judgement a layer and pair of candidates, and one more a layer: (candidates² + 1) x layers + 2.
-Sensitivity measure_sensitivity(const BitSpace& space, const CostTable& cost, const ConfigJudge& judge);
+Sensitivity measure_sensitivity(const DrawSpace& from, const ConfigJudge& judge);
 
 /// Per layer: name, candidates, loss and accuracy when only it, and all but it, are lowered; what it loses and what sparing it wins back.
 nlohmann::json sensitivity_json(const Sensitivity& sensitivity, const Network& network, const BitSpace& space);

@@ -83,4 +83,18 @@ FreezeEvent BitWidthScheduler::update(std::int64_t epoch, const NamedTensors& pa
   return event;
 }
 
+std::vector<int> at_smallest(const BitConfig& config, const BitSpace& weights) {
+  std::vector<int> layers;
+  for (std::size_t l = 0; l < config.size(); ++l)
+    if (!weights.layers[l].fixed && config[l].weight == weights.layers[l].bits.front()) layers.push_back(static_cast<int>(l));
+  return layers;
+}
+
+void keep_to(const BitSpace& weights, Random random, BitConfig& config) {
+  for (std::size_t l = 0; l < config.size(); ++l) {
+    const std::vector<int>& bits = weights.layers[l].bits;
+    if (config[l].weight < bits.front()) config[l].weight = bits[random.below(bits.size())];
+  }
+}
+
 }  // namespace bitpilot

@@ -7,6 +7,7 @@
 
 #include "quant/quantizers.h"
 #include "runtime/core/network.h"
+#include "runtime/core/random.h"
 
 namespace bitpilot {
 
@@ -48,5 +49,11 @@ class BitWidthScheduler {
   std::int64_t epochs_;
   torch::Tensor frozen_;  ///< [layer] 1 = the smallest candidate is dropped
 };
+
+/// Layers of a configuration whose weights stand at their smallest current candidate.  weights: as BitWidthScheduler has them now.
+std::vector<int> at_smallest(const BitConfig& config, const BitSpace& weights);
+
+/// Draws the weights anew, evenly among the current candidates, that a configuration has below them.
+void keep_to(const BitSpace& weights, Random random, BitConfig& config);
 
 }  // namespace bitpilot

@@ -54,6 +54,18 @@ std::string form_name(const Form& form) {
   return std::string(form.granularity == Granularity::kTensor ? "tensor" : "channel") + (form.symmetry == Symmetry::kAsymmetric ? "/asymmetric" : "/symmetric");
 }
 
+std::vector<Form> draw_forms(const std::vector<Form>& from, int layers, Random random) {
+  std::vector<Form> forms;
+  for (int l = 0; l < layers; ++l) forms.push_back(from[random.below(from.size())]);
+  return forms;
+}
+
+BitConfig lowest_bits(BitConfig config, const BitSpace& space) {
+  for (std::size_t l = 0; l < config.size(); ++l)
+    if (!space.layers[l].fixed) config[l].weight = config[l].activation = space.layers[l].bits.front();
+  return config;
+}
+
 ElasticSteps::ElasticSteps(const Network& network, const BitSpace& space, const NamedTensors& parameters) {
   torch::NoGradGuard guard;
   entries_.resize(static_cast<std::size_t>(network.layer_count()));

@@ -7,6 +7,7 @@
 
 #include "quant/quantizers.h"
 #include "runtime/core/network.h"
+#include "runtime/core/random.h"
 
 namespace bitpilot {
 
@@ -14,6 +15,11 @@ namespace bitpilot {
 const std::vector<Form>& elastic_forms();
 /// "channel/symmetric", "tensor/asymmetric", …
 std::string form_name(const Form& form);
+
+/// A Form for every layer, drawn evenly.
+std::vector<Form> draw_forms(const std::vector<Form>& from, int layers, Random random);
+/// A path's widths at each adaptive layer's fewest bits.
+BitConfig lowest_bits(BitConfig config, const BitSpace& space);
 
 /// Learned steps (and zero points) of the non-default Forms of every adaptive layer, one for each bit-width, over one set of shared weights:
 ///   x^ = step * (q - z),  q = clamp(rne(w / step) + z, lowest, highest)  with signed codes; symmetric: z = 0

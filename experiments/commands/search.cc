@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -11,13 +13,11 @@
 #include "experiments/cost_choice.h"
 #include "experiments/finished_supernet.h"
 #include "experiments/recipe.h"
+#include "experiments/static_search.h"
 #include "experiments/svg_plot.h"
 #include "experiments/training_data.h"
-#include "policy/accuracy_predictor.h"
 #include "policy/budget_configs.h"
-#include "policy/genetic.h"
-#include "policy/greedy.h"
-#include "policy/integer_program.h"
+#include "policy/sensitivity.h"
 #include "runtime/commands/options.h"
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
@@ -27,45 +27,6 @@ namespace bitpilot {
 namespace {
 
 using nlohmann::json;
-
-json bits_json(const BitConfig& config, const BitSpace& space) {
-  json rows = json::array();
-  for (std::size_t l = 0; l < config.size(); ++l)
-    if (!space.layers[l].fixed) rows.push_back({config[l].weight, config[l].activation, config[l].active_blocks});
-  return rows;
-}
-
-json point_json(const SearchPoint& point, const BitSpace& space) {
-  return {{"bits", bits_json(point.config, space)}, {"relative", point.relative}, {"accuracy", point.accuracy}, {"loss", point.loss}};
-}
-
-/// What is searched: the result and what it was found among.
-struct Found {
-  SearchPoint best;
-  json details;
-};
-
-Found search_greedily(const BitSpace& space, const CostTable& cost, const ConfigJudge& judge, double budget, bool quiet) {
-  GreedyOptions options;
-  options.budget = budget;
-  if (!quiet)
-    options.on_move = [&](const SearchPoint& point) {
-      std::cerr << "search  relative " << point.relative << "  loss " << point.loss << "  " << to_string(point.config, space) << "\n";
-    };
-  const GreedyResult result = greedy_search(space, cost, judge, options);
-  json details{{"evaluations", result.evaluations}, {"pareto", json::array()}};
-  for (const SearchPoint& point : result.pareto) details["pareto"].push_back(point_json(point, space));
-  return {result.best, details};
-}
-
-Found solve_program(const Sensitivity& sensitivity, const BitSpace& space, const CostTable& cost, const ConfigJudge& judge, double budget) {
-  const SearchPoint solved = solve_bits(sensitivity, space, cost, budget);
-  SearchPoint best = judge(solved.config);
-  best.relative = solved.relative;
-  std::size_t evaluations = 3 + sensitivity.layers.size();
-  for (const LayerSensitivity& layer : sensitivity.layers) evaluations += layer.only.size();
-  return {best, {{"evaluations", evaluations}, {"predicted_loss", solved.loss}}};
-}
 
 /// FILE.json and, beside it, FILE.svg: what each layer loses when it alone is lowered, and wins back when it alone is spared.
 void write_sensitivity(const Sensitivity& sensitivity, const Network& network, const BitSpace& space, const std::string& file, std::size_t images) {
@@ -101,37 +62,21 @@ double read_search_budget(const std::string& text, const CostTable& cost) {
   return time ? std::min(1.0, value / cost.reference()) : value;
 }
 
-constexpr double kEqualCost = 0.02;  // random controls cost up to this share less than what was found
-constexpr int kTaught = 800;     // configurations that the predictor learns from
-constexpr int kHeldBack = 100;   // and is judged on
+/// A budget below every configuration is refused in the unit in which it was asked for.
+void check_reach(const std::string& text, double budget, const ModelData& model, const CostTable& cost) {
+  const double least = least_relative(model.space, cost, width_patterns_of(model));
+  if (least <= budget) return;
+  throw Error(ExitCode::kUsage, "no configuration costs as little as " + text, "--budget " + text,
+              "give at least " + (text.ends_with("ms") ? at_least(least * cost.reference()) + "ms" : at_least(least)));
+}
 
-/// Genetic search by a predictor that is taught on judged configurations of all costs.
-Found search_genetically(const BitSpace& bits, const CostTable& cost, const ConfigJudge& judge, double budget, bool quiet) {
-  const DrawSpace space{bits, cost, {}};
-  std::vector<Subnet> subnets;
-  std::vector<double> accuracies;
-  for (const BitConfig& config : spread_configs(space, kTaught + kHeldBack, /*seed=*/0)) {
-    subnets.push_back({config, {}});
-    accuracies.push_back(judge(config).accuracy);
-    if (!quiet && subnets.size() % 100 == 0) std::cerr << "search  " << subnets.size() << " configurations judged\n";
-  }
-  const AccuracyPredictor predictor({subnets.begin(), subnets.begin() + kTaught}, {accuracies.begin(), accuracies.begin() + kTaught}, {});
-  const double tau = kendall(predictor.predict({subnets.begin() + kTaught, subnets.end()}), {accuracies.begin() + kTaught, accuracies.end()});
-  if (!quiet) std::cerr << "search  the predictor's Kendall correlation on " << kHeldBack << " held-back configurations is " << tau << "\n";
-  const ConfigPredictor predict = [&](const std::vector<BitConfig>& configs) {
-    std::vector<Subnet> asked;
-    for (const BitConfig& config : configs) asked.push_back({config, {}});
-    return predictor.predict(asked);
-  };
-  GeneticOptions options;
-  options.budget = budget;
-  const GeneticResult result = genetic_search(space, predict, judge, options);
-  json record{{"kendall", tau}, {"evaluations", subnets.size() + result.remeasured.size()}, {"remeasured", json::array()}};
-  for (std::size_t i = 0; i < result.remeasured.size(); ++i) {
-    record["remeasured"].push_back(point_json(result.remeasured[i], bits));
-    record["remeasured"].back()["predicted"] = result.predicted[i];
-  }
-  return {result.best, record};
+constexpr double kEqualCost = 0.02;  // random controls cost up to this share less than what was found
+
+/// Random bits at the width and the cost of what was found.
+std::vector<BitConfig> controls_of(const SearchPoint& found, const BitSpace& space, const CostTable& cost, std::int64_t count) {
+  DrawSpace from{space, cost};
+  for (const LayerBits& layer : found.config) from.blocks.push_back(layer.active_blocks);
+  return random_configs_at(from, found.relative, kEqualCost, static_cast<int>(count), /*seed=*/0);
 }
 
 }  // namespace
@@ -156,7 +101,9 @@ int run_search(const std::vector<std::string>& args) {
   options.text("json", "FILE", json_file, "write the result, usable as eval --bits FILE; - for stdout");
   options.flag("quiet", quiet, "no progress");
   if (!options.parse(args)) return 0;
-  if (method != "greedy" && method != "ilp" && method != "genetic")
+  const auto began = std::chrono::steady_clock::now();
+  const std::vector<std::string>& methods = static_search_methods();
+  if (std::find(methods.begin(), methods.end(), method) == methods.end())
     throw Error(ExitCode::kUsage, "--method takes greedy, ilp or genetic, not \"" + method + "\"", "bitpilot search", "give --method greedy");
   if (!sensitivity_file.empty() && std::filesystem::path(sensitivity_file).extension() != ".json")
     throw Error(ExitCode::kUsage, "--sensitivity takes a file that ends in .json", "bitpilot search", "its picture is written beside it, as .svg");
@@ -173,19 +120,19 @@ int run_search(const std::vector<std::string>& args) {
   const ModelData& parts = model->data();
   const CostTable cost = read_cost(cost_text, parts.network, parts.space).table;
   const double budget = read_search_budget(budget_text, cost);
+  check_reach(budget_text, budget, parts, cost);
   const DataSplits splits = open_splits(data, decode_file);
   const auto set = first_images(splits.validation, static_cast<std::size_t>(images));
   const auto samples = std::make_shared<const std::vector<Sample>>(
       evaluation_samples(*set, EvaluationSet::kSeen, standard_mixture(), parts.network.input_shape(), parts.preprocessing.stretch));
   std::optional<FinishedRun> opened;
   if (!run.empty()) opened.emplace(run, static_cast<int>(threads));
-  const ConfigJudge judge = opened ? ConfigJudge(BatchJudge(&opened->training().supernet, *samples, static_cast<int>(threads)))
-                                   : engine_judge(model, samples, static_cast<int>(threads));
-  std::optional<Sensitivity> sensitivity;
-  if (method == "ilp" || !sensitivity_file.empty()) sensitivity = measure_sensitivity(parts.space, cost, judge);
-  if (!sensitivity_file.empty()) write_sensitivity(*sensitivity, parts.network, parts.space, sensitivity_file, samples->size());
-  const Found found = method == "ilp" ? solve_program(*sensitivity, parts.space, cost, judge, budget)
-                                      : (method == "greedy" ? search_greedily : search_genetically)(parts.space, cost, judge, budget, quiet);
+  const RememberingJudge judge(opened ? ConfigJudge(BatchJudge(&opened->training().supernet, *samples, static_cast<int>(threads)))
+                                      : engine_judge(model, samples, static_cast<int>(threads)));
+  const StaticFound found = search_static({method, budget, quiet}, parts, cost, judge);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  if (!sensitivity_file.empty())
+    write_sensitivity(measure_sensitivity({parts.space, cost}, judge), parts.network, parts.space, sensitivity_file, samples->size());
   json record = point_json(found.best, parts.space);
   record.update(found.details);
   record["schema"] = "bitpilot.search/1";
@@ -194,12 +141,11 @@ int run_search(const std::vector<std::string>& args) {
   record["budget"] = budget;
   record["cost_unit"] = cost.unit();
   record["images"] = samples->size();
+  record["seconds"] = seconds;
   std::cout << to_string(found.best.config, parts.space) << "\n  relative cost " << found.best.relative << ", accuracy " << found.best.accuracy
-            << " on " << samples->size() << " validation pictures, " << record["evaluations"] << " evaluations\n";
+            << " on " << samples->size() << " validation pictures, " << record["evaluations"] << " evaluations, " << std::round(seconds * 10) / 10 << " s\n";
   if (controls > 0) {
-    const DrawSpace space{parts.space, cost, {}};
-    record["against_random"] = against_random(opened->training(), found.best.config,
-                                              random_configs_at(space, found.best.relative, kEqualCost, static_cast<int>(controls), /*seed=*/0));
+    record["against_random"] = against_random(opened->training(), found.best.config, controls_of(found.best, parts.space, cost, controls));
     for (const auto& [set, result] : record["against_random"].items())
       std::cout << "  " << set << ": " << result["found"] << ", random ones of its cost " << result["random_mean"] << " in the mean, "
                 << result["random_best"] << " at best\n";

@@ -21,9 +21,9 @@
 
 #include "experiments/config_trials.h"
 #include "experiments/methods/method.h"
-#include "policy/accuracy_predictor.h"
 #include "policy/genetic.h"
 #include "policy/paired_bootstrap.h"
+#include "policy/taught_predictor.h"
 #include "quant/elastic.h"
 #include "quant/weight_shape.h"
 #include "runtime/core/files.h"
@@ -92,31 +92,8 @@ Settings read_settings(const Recipe& recipe) {
   return settings;
 }
 
-/// A Form for every layer.
-std::vector<Form> draw_forms(const std::vector<Form>& from, int layers, Random random) {
-  std::vector<Form> forms;
-  for (int l = 0; l < layers; ++l) forms.push_back(from[random.below(from.size())]);
-  return forms;
-}
-
-/// A trained path's widths at each layer's fewest bits.
-BitConfig lowest(BitConfig config, const BitSpace& space) {
-  for (std::size_t l = 0; l < config.size(); ++l)
-    if (!space.layers[l].fixed) config[l].weight = config[l].activation = space.layers[l].bits.front();
-  return config;
-}
-
-struct Judged {
-  std::vector<Subnet> subnets;
-  std::vector<double> accuracies, losses, costs;
-  Judged part(std::size_t from, std::size_t to) const {
-    const auto cut = [&](const auto& list) { return std::decay_t<decltype(list)>(list.begin() + static_cast<std::ptrdiff_t>(from), list.begin() + static_cast<std::ptrdiff_t>(to)); };
-    return {cut(subnets), cut(accuracies), cut(losses), cut(costs)};
-  }
-};
-
 /// What the predictor saw, so that another one can be tried without judging anything again.
-json subnets_json(const Judged& judged, const CostTable& cost, const BitSpace& space) {
+json subnets_json(const JudgedSubnets& judged, const CostTable& cost, const BitSpace& space) {
   json rows = json::array();
   for (std::size_t i = 0; i < judged.subnets.size(); ++i)
     rows.push_back({{"form", form_name(judged.subnets[i].form)}, {"layers", layers_json(judged.subnets[i].config, space)},
@@ -124,14 +101,13 @@ json subnets_json(const Judged& judged, const CostTable& cost, const BitSpace& s
   return rows;
 }
 
-json correlations(const std::vector<double>& predicted, const Judged& real) {
-  const BandedCorrelation bands = kendall_in_bands(predicted, real.accuracies, real.costs);
-  return {{"kendall", kendall(predicted, real.accuracies)}, {"kendall_in_bands", bands.kendall}, {"pairs_in_bands", bands.pairs}};
-}
-
 class EqNet : public Method {
  public:
   explicit EqNet(Settings settings) : settings_(std::move(settings)) {}
+
+  void check(const Network& network, const BitSpace& space) const override {
+    if (settings_.subnets > 0) check_method_budget(settings_.budget, network, space);
+  }
 
   void begin_stage(const MethodStage& stage, TrainingOptions* options) override {
     QuantizedNetwork& network = *stage.network;
@@ -149,7 +125,7 @@ class EqNet : public Method {
     const auto free = static_cast<std::uint64_t>(options->random_paths);
     options->free_paths = [this, &network, first, free, forms, seed](std::uint64_t index) {
       const bool last = free > 1 && index % free == free - 1;
-      const BitConfig config = last ? lowest(first.front().config, network.space()) : random_config(network.network(), network.space(), first, seed, index);
+      const BitConfig config = last ? lowest_bits(first.front().config, network.space()) : random_config(network.network(), network.space(), first, seed, index);
       return FreePath{config, std::make_shared<ElasticQuantizers>(steps_, forms("a free path", index)), {}};
     };
     std::vector<std::string> shaped;
@@ -216,17 +192,13 @@ class EqNet : public Method {
     return table;
   }
 
-  Judged judge_subnets(const DrawSpace& space, const BatchJudge& judge, std::uint64_t seed) const {
+  JudgedSubnets judge_subnets(const DrawSpace& space, const BatchJudge& judge, std::uint64_t seed) const {
     std::vector<std::shared_ptr<ElasticQuantizers>> arithmetic;
     for (const Form& form : settings_.forms) arithmetic.push_back(in_form(form));
-    Judged judged;
+    JudgedSubnets judged;
     for (const BitConfig& config : spread_configs(space, settings_.subnets + settings_.subnets / kTaughtPerHeldBack, seed)) {
       const std::size_t form = Random(seed, "Form of a subnet", judged.subnets.size()).below(settings_.forms.size());
-      judged.subnets.push_back({config, settings_.forms[form]});
-      const SearchPoint point = judge(config, arithmetic[form].get());
-      judged.accuracies.push_back(point.accuracy);
-      judged.losses.push_back(point.loss);
-      judged.costs.push_back(space.cost.cost(config));
+      judged.add({config, settings_.forms[form]}, judge(config, arithmetic[form].get()), space.cost.cost(config));
       if (judged.subnets.size() % 100 == 0) std::cerr << "predictor: " << judged.subnets.size() << " subnets judged\n";
     }
     return judged;
@@ -241,20 +213,14 @@ class EqNet : public Method {
     const std::vector<Sample> samples = evaluation_samples(*set, EvaluationSet::kSeen, standard_mixture(), parts.network.input_shape(), parts.preprocessing.stretch);
     const BatchJudge judge(&training->supernet, samples, training->request.threads);
 
-    const Judged judged = judge_subnets(space, judge, seed);
+    const JudgedSubnets judged = judge_subnets(space, judge, seed);
     write_file_atomically(training->request.out + "/subnets.json", subnets_json(judged, cost, parts.space).dump() + "\n");
-    const auto taught = static_cast<std::size_t>(settings_.subnets);
-    const Judged lessons = judged.part(0, taught), held_back = judged.part(taught, judged.subnets.size());
     PredictorOptions options;
     options.seed = seed;
-    const AccuracyPredictor predictor(lessons.subnets, lessons.accuracies, options);
-    std::vector<double> bits, sureness;
-    for (const Subnet& subnet : held_back.subnets) bits.push_back(mean_bits(subnet.config, parts.space));
-    for (const double loss : held_back.losses) sureness.push_back(-loss);
-    (*record)["predictor"] = {{"taught", taught}, {"held_back", held_back.subnets.size()}, {"images", samples.size()},
-                              {"learned", correlations(predictor.predict(held_back.subnets), held_back)}, {"mean_bits", correlations(bits, held_back)},
-                              // The loss of the same subnets on the same pictures: what separates these two is mostly the pictures' chance.
-                              {"loss", correlations(sureness, held_back)}};
+    const TaughtPredictor taught = teach_predictor(judged, static_cast<std::size_t>(settings_.subnets), parts.space, options);
+    (*record)["predictor"] = to_json(taught.report);
+    (*record)["predictor"]["images"] = samples.size();
+    if (const std::string warning = predictor_warning(taught.report); !warning.empty()) std::cerr << "warning: " << warning << "\n";
 
     GeneticOptions genetic;
     genetic.budget = settings_.budget;
@@ -262,7 +228,7 @@ class EqNet : public Method {
     const ConfigPredictor predict = [&](const std::vector<BitConfig>& configs) {
       std::vector<Subnet> asked;
       for (const BitConfig& config : configs) asked.push_back({config, {}});
-      return predictor.predict(asked);
+      return taught.predictor.predict(asked);
     };
     const GeneticResult found = genetic_search(space, predict, judge, genetic);
     const std::vector<BitConfig> random = random_configs_at(space, settings_.budget, kEqualCost, settings_.random, seed);

@@ -1,7 +1,9 @@
 #include "experiments/methods/method.h"
 
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "policy/budget_configs.h"
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
 
@@ -25,6 +27,17 @@ constexpr Entry kMethods[] = {
 
 nlohmann::json Method::end_epoch(const MethodStage&, std::int64_t) { return nullptr; }
 nlohmann::json Method::finish(FinishedTraining*) { return nullptr; }
+
+void check_method_budget(double budget, const Network& network, const BitSpace& space) {
+  const CostTable cost = bops_table(network, space);
+  const DrawSpace from{space, cost};
+  const double least = from.relative(cheapest_config(from));
+  if (least <= budget) return;
+  char asked[32];
+  std::snprintf(asked, sizeof asked, "%g", budget);
+  throw Error(ExitCode::kData, std::string("no configuration of this recipe's bits costs as little as ") + asked + " of 8 bits everywhere",
+              "recipe, method.budget", "give at least " + at_least(least));
+}
 
 std::unique_ptr<Method> make_method(const Recipe& recipe) {
   const std::string name = recipe.method.is_null() ? "dqmq" : recipe.method.at("name");

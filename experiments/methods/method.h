@@ -24,6 +24,8 @@ struct MethodStage {
 class Method {
  public:
   virtual ~Method() = default;
+  /// Before any work, on the network and the space that the recipe asks for: throws Error(kData) if a setting cannot be met on them.
+  virtual void check(const Network& network, const BitSpace& space) const { static_cast<void>(network), static_cast<void>(space); }
   /// Before the first step of a stage, on a resumed run too (state() has not been restored yet).
   virtual void begin_stage(const MethodStage& stage, TrainingOptions* options) { static_cast<void>(stage), static_cast<void>(options); }
   /// After an epoch's last step (and before its checkpoint).  Returns what metrics.jsonl shall keep of it as "method"; null = nothing.
@@ -37,6 +39,9 @@ class Method {
   /// summary.json; null = nothing.
   virtual nlohmann::json finish(FinishedTraining* training);
 };
+
+/// Throws Error(kData), naming method.budget and the least possible, if no configuration of all filters is that cheap in bit operations.
+void check_method_budget(double budget, const Network& network, const BitSpace& space);
 
 /// Throws Error(kData) if the settings are not the method's.
 std::unique_ptr<Method> make_dqmq(const Recipe& recipe);

@@ -6,13 +6,15 @@
 //               difference of the normalised outputs (information-distortion mitigation)
 //   scheduler   between epochs the weights of the most turbulent layers lose their smallest candidate until the next event
 //                                                                                                                (quant/coupling)
-//   search      bidirectional greedy, by inference with the statistics of each batch as the source has it; the winner is recalibrated,
-//               exported as the anchor "searched" and judged as integers beside random configurations of its cost  (policy/greedy)
+//   search      bidirectional greedy, by inference with the statistics of each batch as the source has it; the best of the way are
+//               recalibrated and judged as integers on the same pictures, the winner is exported as the anchor "searched" and compared
+//               with random configurations of its cost on the test split                                      (policy/greedy)
 //
 // What differs from the paper.  Weights are nested codes of one 8-bit step (the paper learns one step a bit-width), candidates are 2, 3, 4
 // and 8 bits, the scheduler's epochs are scaled.  Normalisations and activation steps belong to the recipe's uniform paths
 // and are borrowed layer by layer from the nearest one (the paper has one for every pair of bit-widths).  The 8-bit path also learns from
 // the float network, and the optimiser is the project's (Adam, one cycle), as for every method here; no dampening, no moving average.
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -22,6 +24,7 @@
 #include "experiments/svg_plot.h"
 #include "policy/budget_configs.h"
 #include "policy/greedy.h"
+#include "policy/paired_bootstrap.h"
 #include "quant/coupling.h"
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
@@ -36,6 +39,7 @@ using nlohmann::json;
 constexpr double kImitation = 0.01;       // weight of the mitigation
 constexpr double kGradientLimit = 1.0;
 constexpr std::size_t kSearchPictures = 2048;  // of the validation split, the same ones in every iteration
+constexpr std::size_t kFinalists = 8;     // of the search's Pareto front, judged as integers
 constexpr double kEqualCost = 0.02;       // random controls cost up to this share less than the searched configuration
 
 struct Settings {
@@ -52,22 +56,6 @@ Settings read_settings(const JsonReader& reader) {
   settings.budget = reader.number("budget", 1e-3, 1, settings.budget);
   settings.controls = static_cast<int>(reader.integer("controls", 1, 200, settings.controls));
   return settings;
-}
-
-/// Layers of a free configuration whose weights stand at their smallest current candidate.
-std::vector<int> at_smallest(const BitConfig& config, const BitSpace& weights) {
-  std::vector<int> layers;
-  for (std::size_t l = 0; l < config.size(); ++l)
-    if (!weights.layers[l].fixed && config[l].weight == weights.layers[l].bits.front()) layers.push_back(static_cast<int>(l));
-  return layers;
-}
-
-/// Draws the weights anew that a configuration has below their current candidates.
-void keep_to(const BitSpace& weights, Random random, BitConfig& config) {
-  for (std::size_t l = 0; l < config.size(); ++l) {
-    const std::vector<int>& bits = weights.layers[l].bits;
-    if (config[l].weight < bits.front()) config[l].weight = bits[random.below(bits.size())];
-  }
 }
 
 /// The lowest bits that the scheduler's last event left to a configuration.
@@ -110,6 +98,8 @@ class RfQuant : public Method {
  public:
   explicit RfQuant(const Settings& settings) : settings_(settings) {}
 
+  void check(const Network& network, const BitSpace& space) const override { check_method_budget(settings_.budget, network, space); }
+
   void begin_stage(const MethodStage& stage, TrainingOptions* options) override {
     if (options->random_paths < 1)
       throw Error(ExitCode::kData, "RFQuant trains free configurations, the stage has none", "recipe, " + stage.name, "set \"random_paths\" to 1 or more");
@@ -148,37 +138,52 @@ class RfQuant : public Method {
     const BitSpace& space = training->model.space;
     const CostTable cost = bops_table(training->model.network, space);
     const DrawSpace from{space, cost, least_of(space, scheduler_ ? scheduler_->weights() : space)};
-    const SearchPoint found = search(*training, from);
+    json validation;
+    const SearchPoint found = search(*training, from, &validation);
     const std::vector<BitConfig> random = random_configs_at(from, found.relative, kEqualCost, settings_.controls, training->request.recipe.seed);
     std::cerr << "search: judging the result and " << random.size() << " random configurations of its cost\n";
     const json evidence = against_random(*training, found.config, random);
-    json record{{"layers", layers_json(found.config, space)}, {"relative", found.relative},
-                {"validation", {{"accuracy", found.accuracy}, {"loss", found.loss}, {"evaluations", evaluations_}}},
-                {"against_random", evidence}};
+    json record{{"layers", layers_json(found.config, space)}, {"relative", found.relative}, {"validation", validation}, {"against_random", evidence}};
     training->model = export_with(*training, {{"searched", found.config}});
     return record;
   }
 
  private:
-  SearchPoint search(const FinishedTraining& training, const DrawSpace& from) {
+  SearchPoint search(const FinishedTraining& training, const DrawSpace& from, json* record) const {
     const ModelData& parts = training.model;
     const auto set = first_images(training.splits.validation, kSearchPictures);
     const std::vector<Sample> samples =
         evaluation_samples(*set, EvaluationSet::kSeen, standard_mixture(), parts.network.input_shape(), parts.preprocessing.stretch);
     GreedyOptions options;
-    options.budget = settings_.budget;
-    options.least = from.least;
-    const GreedyResult result =
-        greedy_search(from.space, from.cost, BatchJudge(&training.supernet, samples, training.request.threads), options);
-    evaluations_ = result.evaluations;
-    std::cerr << "search: " << to_string(result.best.config, from.space) << ", relative cost " << result.best.relative << ", "
-              << result.evaluations << " evaluations\n";
-    return result.best;
+    // The last event may have taken the candidates that the budget needs: the search then goes as low as it can.
+    options.budget = std::max(settings_.budget, from.relative(cheapest_config(from)));
+    if (options.budget > settings_.budget)
+      std::cerr << "warning: the candidates that the scheduler left reach " << options.budget << ", not the budget of " << settings_.budget << "\n";
+    const GreedyResult result = greedy_search(from, BatchJudge(&training.supernet, samples, training.request.threads), options);
+    std::vector<SearchPoint> finalists;
+    for (const SearchPoint& point : result.pareto)
+      if (point.relative <= options.budget) finalists.push_back(point);
+    if (finalists.size() > kFinalists) finalists.erase(finalists.begin(), finalists.end() - kFinalists);
+    std::vector<BitConfig> configs;
+    for (const SearchPoint& point : finalists) configs.push_back(point.config);
+    const ConfigTrials judged = try_configs(training, configs, {samples}).front();
+    const auto best = static_cast<std::size_t>(std::min_element(judged.loss.begin(), judged.loss.end()) - judged.loss.begin());
+    SearchPoint found = finalists[best];
+    *record = {{"evaluations", result.evaluations}, {"budget", options.budget}, {"finalists", json::array()}};
+    for (std::size_t i = 0; i < finalists.size(); ++i)
+      (*record)["finalists"].push_back({{"relative", finalists[i].relative}, {"loss", judged.loss[i]}, {"accuracy", share_right(judged.correct[i])},
+                                        {"loss_by_batch_statistics", finalists[i].loss}});
+    found.loss = judged.loss[best];
+    found.accuracy = share_right(judged.correct[best]);
+    (*record)["loss"] = found.loss;
+    (*record)["accuracy"] = found.accuracy;
+    std::cerr << "search: " << to_string(found.config, from.space) << ", relative cost " << found.relative << ", " << result.evaluations
+              << " evaluations\n";
+    return found;
   }
 
   Settings settings_;
   std::unique_ptr<BitWidthScheduler> scheduler_;
-  int evaluations_ = 0;
 };
 
 }  // namespace

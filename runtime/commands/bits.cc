@@ -57,7 +57,8 @@ BitConfig parse_config(const std::string& json_text, const std::string& where, c
   if (json.is_object()) {
     // What search writes may be given back as it is.
     reader.allow({"bits", "name", "schema", "method", "budget", "relative", "accuracy", "loss", "images", "evaluations",
-                  "pareto", "cost_unit", "predicted_loss", "kendall", "remeasured", "against_random"});
+                  "pareto", "cost_unit", "predicted_loss", "kendall", "remeasured", "against_random",
+                  "seconds", "predictor", "widths"});
     reader = reader.at("bits");
   }
   const auto layers = static_cast<std::size_t>(model.network.layer_count());

@@ -104,7 +104,7 @@ for method in greedy ilp; do  # what search writes, eval reads
 done
 "$train" search --run "$work/whole" --method ilp --budget 0.9 --images 32 --quiet --controls 2 --export "$work/found.safetensors" --json "$work/found.json" \
   >"$work/log" 2>&1 || { cat "$work/log"; fail "search --export"; }
-grep -q '"random_mean"' "$work/found.json" || fail "search --controls"
+grep -q '"random_mean"' "$work/found.json" && grep -q '"seconds"' "$work/found.json" || fail "search --controls"
 "$bitpilot" eval --model "$work/whole/model.safetensors" --data fashion-mnist --limit 20 --bits "$work/found.json" --quiet >"$work/log" 2>&1 ||
   { cat "$work/log"; fail "eval --bits of what search --controls wrote"; }
 "$bitpilot" eval --model "$work/found.safetensors" --data fashion-mnist --limit 20 --bits searched --json "$work/eval.json" --quiet >"$work/log" 2>&1 &&
@@ -121,6 +121,15 @@ safe() { "$bitpilot" inspect "$1" | grep '(safe)' | awk '{print $1}'; }
 [ $? -eq 2 ] && grep -q -- '--run' "$work/log" && [ ! -e "$work/none" ] || fail "search --export without a run must exit 2"
 "$train" search --run "$work/whole" --budget 1ms --images 32 --quiet >"$work/log" 2>&1
 [ $? -eq 2 ] && grep -q 'latency:FILE' "$work/log" || fail "search in milliseconds without times must exit 2"
+refused() {  # refused UNIT METHOD ARGUMENT…: at once (the data set is not even looked for), naming the least possible in that unit
+  "$train" search --run "$work/whole" --data "$work/no such set" --method "$2" "${@:3}" --quiet >"$work/log" 2>&1
+  [ $? -eq 2 ] && grep -Eq "at least [0-9.e-]+$1\$" "$work/log" || fail "search --method $2 ${*:3}: $(cat "$work/log")"
+}
+for method in greedy ilp genetic; do
+  refused '' $method --budget 0.001
+  refused ms $method --cost "latency:$work/profile.json" --budget 0.00001ms
+  refused '' $method --cost "latency:$work/profile.json" --budget 0.00001
+done
 "$train" export --run "$work/whole" --format onnx --bits u4 --out "$work/u4.onnx" >"$work/log" 2>&1 && [ -s "$work/u4.onnx" ] || fail "export --format onnx"
 "$train" export --run "$work/whole" --format onnx --bits half8 --out "$work/half.onnx" >"$work/log" 2>&1
 [ $? -eq 2 ] && [ ! -e "$work/half.onnx" ] || fail "an ONNX graph of half the filters must be refused"

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "policy/accuracy_predictor.h"
+#include "policy/taught_predictor.h"
 #include "runtime/core/backbones.h"
 #include "runtime/core/error.h"
 
@@ -76,7 +76,22 @@ TEST_CASE("policy/genetic: the measured best wins, not the best promise; a seed 
   CHECK(result.best.loss < result.remeasured.front().loss);
   CHECK((genetic_search(setting.all, backwards, made_up, options).best.config == result.best.config));
   options.budget = 0.05;
-  CHECK_THROWS_AS(genetic_search(setting.all, predicted, made_up, options), Error);
+  int predictions = 0;
+  const ConfigPredictor counting = [&](const std::vector<BitConfig>& configs) {
+    ++predictions;
+    return predicted(configs);
+  };
+  try {
+    genetic_search(setting.all, counting, made_up, options);
+    FAIL("accepted");
+  } catch (const Error& error) {
+    CHECK(error.code == ExitCode::kUsage);
+    const std::string least = at_least(setting.relative(cheapest_config(setting.all)));
+    CHECK(std::string(error.what()).find("at least " + least) != std::string::npos);
+    CHECK(predictions == 0);
+    options.budget = std::stod(least);
+    CHECK(genetic_search(setting.all, counting, made_up, options).best.relative <= options.budget);  // what the message names suffices
+  }
 }
 
 TEST_CASE("policy/budget_configs: random configurations cost what was asked, are different and respect the least bits") {
@@ -121,6 +136,31 @@ TEST_CASE("policy/accuracy_predictor: it ranks unseen configurations, also among
   CHECK(tau >= 0.8);
   CHECK(tau > of_bits);
   CHECK(inside >= 0.5);
+}
+
+TEST_CASE("policy/taught_predictor: its report compares it with mean bits on what was held back, and warns when it ranks worse") {
+  const Setting setting;
+  JudgedSubnets judged;
+  for (const BitConfig& config : spread_configs(setting.all, 500, 7)) judged.add({config, {}}, made_up(config), setting.cost.cost(config));
+  const TaughtPredictor taught = teach_predictor(judged, 400, setting.space, {});
+  const PredictorReport& report = taught.report;
+  CHECK(report.taught == 400);
+  CHECK(report.held_back == 100);
+  CHECK(report.loss.kendall == doctest::Approx(1));  // made-up accuracy falls with the loss
+  CHECK(report.learned.kendall > report.mean_bits.kendall);
+  CHECK(report.learned.in_bands.kendall > report.mean_bits.in_bands.kendall);
+  CHECK(report.learned.in_bands.pairs > 50);
+  CHECK(report.learned.in_bands.pairs < 100 * 99 / 2);
+  CHECK(predictor_warning(report).empty());
+  const JudgedSubnets held_back = judged.part(400, 500);
+  CHECK((held_back.subnets.front() == judged.subnets[400]));
+  CHECK(kendall(taught.predictor.predict(held_back.subnets), held_back.accuracies) == doctest::Approx(report.learned.kendall));
+  PredictorReport worse = report;
+  std::swap(worse.learned.in_bands, worse.mean_bits.in_bands);  // better over all pairs, worse among those of like cost
+  CHECK(predictor_warning(worse).find("mean bits") != std::string::npos);
+  worse = report;
+  std::swap(worse.learned.kendall, worse.mean_bits.kendall);
+  CHECK(predictor_warning(worse).find("mean bits") != std::string::npos);
 }
 
 TEST_CASE("policy/accuracy_predictor: the Form is seen, and Kendall's correlation counts ties for neither side") {

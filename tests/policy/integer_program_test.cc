@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "runtime/core/backbones.h"
 #include "runtime/core/error.h"
 
 using namespace bitpilot;
@@ -49,7 +50,7 @@ SearchPoint judged(const BitConfig& config) {
 
 TEST_CASE("policy/sensitivity: only it, and all but it, are lowered") {
   const Four four = four_layers();
-  const Sensitivity sensitivity = measure_sensitivity(four.space, four.cost, judged);
+  const Sensitivity sensitivity = measure_sensitivity({four.space, four.cost}, judged);
   REQUIRE(sensitivity.layers.size() == 4);
   for (const LayerSensitivity& layer : sensitivity.layers) {
     CHECK(layer.only.size() == 9);
@@ -70,7 +71,7 @@ TEST_CASE("policy/sensitivity: only it, and all but it, are lowered") {
 
 TEST_CASE("policy/integer_program: the optimum of all 6,561 configurations, at every budget") {
   const Four four = four_layers();
-  const Sensitivity sensitivity = measure_sensitivity(four.space, four.cost, judged);
+  const Sensitivity sensitivity = measure_sensitivity({four.space, four.cost}, judged);
   for (const double budget : {0.12, 0.2, 0.35, 0.6, 1.0}) {
     double best = 1e9;
     for (int code = 0; code < 6561; ++code) {
@@ -83,7 +84,7 @@ TEST_CASE("policy/integer_program: the optimum of all 6,561 configurations, at e
       }
       if (four.cost.cost(config) / four.cost.reference() <= budget) best = std::min(best, additive_loss(config));
     }
-    const SearchPoint found = solve_bits(sensitivity, four.space, four.cost, budget);
+    const SearchPoint found = solve_bits(sensitivity, {four.space, four.cost}, budget);
     CAPTURE(budget);
     CHECK(found.relative <= budget + 1e-9);
     CHECK(found.loss == doctest::Approx(best));
@@ -93,11 +94,33 @@ TEST_CASE("policy/integer_program: the optimum of all 6,561 configurations, at e
 
 TEST_CASE("policy/integer_program: a budget below the lowest configuration is wrong usage") {
   const Four four = four_layers();
-  const Sensitivity sensitivity = measure_sensitivity(four.space, four.cost, judged);
+  const Sensitivity sensitivity = measure_sensitivity({four.space, four.cost}, judged);
   try {
-    solve_bits(sensitivity, four.space, four.cost, sensitivity.lowest.relative * 0.9);
+    solve_bits(sensitivity, {four.space, four.cost}, sensitivity.lowest.relative * 0.9);
     FAIL("accepted");
   } catch (const Error& error) {
     CHECK(error.code == ExitCode::kUsage);
+    CHECK(std::string(error.what()).find(at_least(sensitivity.lowest.relative)) != std::string::npos);
   }
+}
+
+TEST_CASE("policy/integer_program: in a narrow space every configuration is narrow and the optimum is that space's own") {
+  const Network network = resnet8({1, 12, 12}, 5, 16);
+  const BitSpace space = make_bit_space(network, {2, 4, 8}, 8);
+  const CostTable cost = bops_table(network, space);
+  DrawSpace from{space, cost};
+  for (const LayerBits& layer : uniform_config(space, 8, 8, 0.5)) from.blocks.push_back(layer.active_blocks);
+  int asked = 0;
+  const auto judge = [&](const BitConfig& config) {
+    ++asked;
+    for (std::size_t l = 0; l < config.size(); ++l) CHECK(config[l].active_blocks == from.blocks[l]);
+    SearchPoint point;
+    for (const LayerBits& layer : config) point.loss += 1.0 / layer.weight + 1.0 / layer.activation;
+    return point;
+  };
+  const Sensitivity sensitivity = measure_sensitivity(from, judge);
+  CHECK(asked > 10);
+  const SearchPoint found = solve_bits(sensitivity, from, from.relative(highest_config(from)));
+  CHECK((found.config == highest_config(from)));
+  CHECK(found.relative < 0.5);
 }

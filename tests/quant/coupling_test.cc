@@ -194,3 +194,38 @@ TEST_CASE("quant/quantized_network: a found path runs as the free configuration 
   found.forward(1, stem, {/*batch_statistics=*/true, /*momentum=*/1});
   CHECK(torch::equal(small.supernet.forward(1, stem, evaluation), before));
 }
+
+TEST_CASE("quant/coupling: the mitigation's layers are those at their smallest current candidate, stem and classifier never") {
+  const Small small;
+  BitSpace weights = small.space;
+  weights.layers[2].bits = {3, 4, 8};  // frozen
+  BitConfig config = uniform_config(small.space, 4, 2);
+  config[1].weight = 2;
+  config[2].weight = 3;
+  config[3].weight = 3;  // not the smallest of a layer that is not frozen
+  CHECK((at_smallest(config, weights) == std::vector<int>{1, 2}));
+  weights.layers[2].bits = {2, 3, 4, 8};
+  CHECK((at_smallest(config, weights) == std::vector<int>{1}));
+  weights.layers.front().bits = weights.layers.back().bits = {8};
+  CHECK(at_smallest(uniform_config(small.space, 8, 8), weights).empty());
+}
+
+TEST_CASE("quant/coupling: weights below a frozen layer's candidates are drawn anew among all of them, everything else stays") {
+  const Small small;
+  BitSpace weights = small.space;
+  weights.layers[2].bits = {3, 4, 8};
+  const BitConfig drawn = uniform_config(small.space, 2, 2);
+  int seen[9] = {};
+  for (std::uint64_t i = 0; i < 300; ++i) {
+    BitConfig config = drawn;
+    keep_to(weights, Random(1, "keep_to", i), config);
+    ++seen[config[2].weight];
+    config[2].weight = 2;
+    CHECK((config == drawn));
+  }
+  CHECK(seen[2] == 0);
+  for (const int bits : {3, 4, 8}) CHECK(seen[bits] > 60);  // of 100 expected: five standard deviations
+  BitConfig above = uniform_config(small.space, 3, 2);
+  keep_to(weights, Random(1, "keep_to", 0), above);
+  CHECK((above == uniform_config(small.space, 3, 2)));
+}

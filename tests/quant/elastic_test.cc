@@ -198,3 +198,31 @@ TEST_CASE("quant/elastic: in a chain of subnets each one learns from the labels 
     CHECK(losses[j] == doctest::Approx(-(target * torch::log_softmax(scores[j].detach(), 1)).sum(1).mean().item<double>()).epsilon(1e-5));
   }
 }
+
+TEST_CASE("quant/elastic: every layer draws its own Form evenly, from those that are offered alone") {
+  const std::vector<Form> from{elastic_forms()[1], elastic_forms()[2], elastic_forms()[3]};
+  int first[3] = {}, alike = 0;
+  for (std::uint64_t i = 0; i < 300; ++i) {
+    const std::vector<Form> forms = draw_forms(from, 4, Random(3, "Forms", i));
+    REQUIRE(forms.size() == 4);
+    for (const Form& form : forms) CHECK_FALSE((form == Form{}));
+    for (int k = 0; k < 3; ++k) first[k] += forms.front() == from[k];
+    alike += forms[0] == forms[1];
+  }
+  for (const int count : first) CHECK(count > 60);  // of 100 expected: five standard deviations
+  CHECK(alike > 60);
+  CHECK(alike < 140);
+}
+
+TEST_CASE("quant/elastic: the lowest subnet has every adaptive layer's fewest bits at the path's widths") {
+  const Network network = resnet8({1, 12, 12}, 5, 16);
+  BitSpace space = make_bit_space(network, {2, 3, 4, 8}, 8);
+  space.layers[3].bits = {3, 8};
+  const BitConfig half = uniform_config(space, 8, 4, 0.5), low = lowest_bits(half, space);
+  for (std::size_t l = 0; l < low.size(); ++l) {
+    CHECK(low[l].active_blocks == half[l].active_blocks);
+    const int want = space.layers[l].fixed ? 8 : l == 3 ? 3 : 2;
+    CHECK(low[l].weight == want);
+    CHECK(low[l].activation == want);
+  }
+}
