@@ -37,6 +37,12 @@ expect_exit 3 "${write[@]}" --check # two records of one seed
 record 2 0.92 >"$scratch/experiments/results/a/two.json"
 tables "$columns" >"$scratch/docs/tables.json"
 expect_exit 3 "${write[@]}" --check # BOPs without milliseconds
+# "with" keeps the records that hold something there; a row may have a unit of its own.
+printf '{"tables":[{"name":"t","with":["metrics.rivals"],"rows":[{"label":"points","unit":"points","instead":{"accuracy":"metrics.accuracy"}}],"columns":[{"title":"accuracy","value":"x"}]}]}' >"$scratch/docs/tables.json"
+sed 's/"metrics":{/"metrics":{"rivals":null,/' "$scratch/experiments/results/a/one.json" >"$scratch/one" && mv "$scratch/one" "$scratch/experiments/results/a/one.json"
+sed 's/"metrics":{/"metrics":{"rivals":{"gain":0},/' "$scratch/experiments/results/a/two.json" >"$scratch/two" && mv "$scratch/two" "$scratch/experiments/results/a/two.json"
+expect_exit 0 "${write[@]}"
+grep -qF '| points | +92.00 | 1 |' "$scratch/README.md" || { cat "$scratch/README.md"; fail "a table of the records with rivals is wrong"; }
 rm -r "$scratch/experiments/results"
 tables '{"title":"accuracy","value":"metrics.accuracy","unit":"percent"}' >"$scratch/docs/tables.json"
 expect_exit 0 "${write[@]}"

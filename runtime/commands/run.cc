@@ -184,6 +184,7 @@ int run_run(const std::vector<std::string>& args) {
   if (!options.parse(args)) return 0;
   const std::shared_ptr<const Model> model = Model::load(flags.model);
   const JudgeSettings settings = read_settings(flags, model->data());
+  if (!settings.fixed) warn_of_prices(*model, flags.budget, settings.guard);
   Stop stop;
   const SignalStop signals(stop);
   SourceOptions source_options;
