@@ -1,10 +1,12 @@
 #include "experiments/comparison.h"
 
 #include <algorithm>
+#include <optional>
 
+#include "policy/budget_choices.h"
+#include "policy/equal_cost.h"
 #include "policy/hybrid_learner.h"
 #include "policy/paired_bootstrap.h"
-#include "policy/policy_report.h"
 #include "policy/static_hull.h"
 #include "policy/threshold_cascade.h"
 #include "runtime/core/error.h"
@@ -64,6 +66,8 @@ class Comparison {
   json policy() const {
     json rows = json::array();
     if (request_.bops.empty() || !PolicyHead::has_policy(*model_.data)) return rows;
+    if (unpack_policy(*model_.data).cost_unit != "bops")
+      throw Error(ExitCode::kUsage, "this policy is priced in time, bit operations cannot be asked of it", "compare, --bops", "leave --bops out");
     for (const bool guard : {true, false}) {
       if (guard || guard_relative_cost(*model_.data) > 0) add_policy(guard, rows);
     }
@@ -99,21 +103,36 @@ class Comparison {
   }
 
   void add_policy(bool guard, json& rows) const {
+    const std::vector<BudgetPoint> prices = budget_table(*model_.data, guard);
+    const auto choices_of = [&](const PolicySweep& sweep, std::optional<double> wanted) {
+      return wanted ? choose_at_cost(sweep, prices, *wanted / bops_.reference()) : sweep.choose(model_.data->default_lambda);
+    };
     const PolicySweep validation = sweep_of(*model_.validation, guard);
+    const std::vector<CascadeCurve> cascades = all_cascades(*model_.validation, temperatures_, cascade_costs_);
     std::vector<PolicySweep> sweeps;
-    for (const OutcomeTable* table : model_.tables) sweeps.push_back(sweep_of(*table, guard));
-    for (const double wanted : request_.bops) {
-      const double lambda = lambda_at_cost(validation, wanted / bops_.reference());
-      json row{{"wanted_bops", wanted}, {"lambda", lambda}, {"guard", guard}, {"validation_bops", validation.at(lambda).relative * bops_.reference()}};
+    std::vector<std::vector<CascadeCurve>> curves;
+    for (const OutcomeTable* table : model_.tables) {
+      sweeps.push_back(sweep_of(*table, guard));
+      curves.push_back(all_cascades(*table, temperatures_, cascade_costs_));
+    }
+    std::vector<std::optional<double>> budgets{std::nullopt};
+    budgets.insert(budgets.end(), request_.bops.begin(), request_.bops.end());
+    for (const std::optional<double> wanted : budgets) {
+      const double on_validation = validation.judge(choices_of(validation, wanted)).relative;
+      json row{{"wanted_bops", wanted ? json(*wanted) : json()}, {"guard", guard}, {"validation_bops", on_validation * bops_.reference()},
+               {"lambda", wanted ? lambda_for(prices, *wanted / bops_.reference()) : model_.data->default_lambda}};
+      const std::size_t best = best_cascade(cascades, on_validation);
       for (std::size_t s = 0; s < model_.sets.size(); ++s) {
         const PolicySweep& sweep = sweeps[s];
-        const std::vector<PolicyChoice> choices = sweep.choose(lambda);
+        const std::vector<PolicyChoice> choices = choices_of(sweep, wanted);
         Correct ours(choices.size());
         for (std::size_t i = 0; i < choices.size(); ++i) ours[i] = sweep.correct(i, choices[i].last());
-        const double spent = sweep.judge(choices, lambda).relative * bops_.reference();
+        const double relative = sweep.judge(choices).relative, spent = relative * bops_.reference();
         row[model_.sets[s]] = {{"bops", spent}, {"accuracy", share_right(ours)}, {"own_hull", against(s, ours, spent, statics(s, true, nullptr))},
-                               {"hull", against(s, ours, spent, statics(s, true, &rivals_))},
-                               {"rivals", against(s, ours, spent, statics(s, false, &rivals_))}};
+                               {"hull", rivals_.empty() ? json() : against(s, ours, spent, statics(s, true, &rivals_))},
+                               {"rivals", against(s, ours, spent, statics(s, false, &rivals_))},
+                               {"cascade", against_cascade(ours, relative, curves[s][best], *model_.data,
+                                                           {&model_.tables[s]->index, request_.seed, request_.resamples})}};
       }
       rows.push_back(std::move(row));
     }

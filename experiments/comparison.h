@@ -28,8 +28,9 @@ struct ComparedModel {
 /// The evidence against networks trained alone (design 9).  `seed`, `resamples`: of the paired bootstrap over pictures.
 ///   shared    every anchor minus the rival of the same configuration, on every set; under the anchor's name, from the second such rival
 ///             on with the rival's behind it
-///   policy    the policy at each of `bops` (lambda chosen on validation), minus the hull of the model's anchors and minus the hull of those
-///             and the rivals, both read at the cost that the policy really had on that set;
+///   policy    the policy at its default price ("wanted_bops" null) and at each of `bops` (prices from the model's table, as `eval --budget`
+///             takes them), minus the hull of the model's anchors, minus the hull of those and the rivals (null without any), and minus its
+///             own best threshold cascade (pair chosen on validation), all read at the cost that the policy really had on that set;
 ///             once more without the guard ("guard" false) where that saves anything
 ///   cascades  first look > second look for each named pair at each wanted cost (threshold chosen on validation): minus the second look
 ///             alone, minus the mix of the two, and minus the hull of the rivals that run at the pair's own bits
@@ -43,7 +44,7 @@ struct ComparisonRequest {
   std::uint64_t seed = 0;
   int resamples = 1000;
 };
-/// Throws Error(kUsage) on a pair that names no anchor.
+/// Throws Error(kUsage) on a pair that names no anchor, and on `bops` asked of a policy that is priced in time.
 nlohmann::json compare(const ComparedModel& model, const std::vector<Rival>& rivals, const ComparisonRequest& request);
 
 }  // namespace bitpilot

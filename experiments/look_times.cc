@@ -22,7 +22,7 @@ class Runner {
 
   void picture(const Sample& sample, std::size_t index) {
     if (adaptive_) {
-      adaptive_->decide(sample.prepared, {.fixed = {}, .lambda = rule_.lambda, .guard = rule_.guard});
+      adaptive_->decide(sample.prepared, {.fixed = {}, .lambda = rule_.lambdas[index], .guard = rule_.guard});
       return;
     }
     session_->start(sample.prepared.codes);

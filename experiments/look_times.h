@@ -11,8 +11,8 @@ namespace bitpilot {
 /// How one contender treats a picture.
 struct TimedRule {
   std::shared_ptr<const Model> model;
-  int anchor = -1;                    ///< first look; -1: the model's policy at `lambda`
-  double lambda = 0;
+  int anchor = -1;                    ///< first look; -1: the model's policy
+  std::vector<double> lambdas = {};   ///< [pictures] of the policy
   bool guard = true;                  ///< of the policy
   int second = -1;                    ///< second look, -1 = none
   std::vector<std::uint8_t> go = {};  ///< [pictures] whether the second look is taken

@@ -23,6 +23,8 @@
 #include "runtime/core/files.h"
 #include "runtime/core/json.h"
 #include "runtime/format/model_file.h"
+#include "runtime/kernels/kernels.h"
+#include "runtime/machine.h"
 
 namespace bitpilot {
 
@@ -117,7 +119,11 @@ void TrainRun::Impl::open() {
                 request.data, "give more pictures or set \"batch\" lower");
   identity = {{"recipe", recipe_to_json(request.recipe)}, {"data", train_set->hash()}, {"mixture", standard_mixture().hash}};
   const std::string cost_hash = read_cost(request.cost, parts.network, parts.space).hash;
-  if (!cost_hash.empty()) identity["cost"] = "latency, profile sha256:" + cost_hash;
+  if (!cost_hash.empty()) {
+    const Machine machine = this_machine(active_kernels(), 1);  // read_cost refuses a profile of any other
+    identity["cost"] = "latency, profile sha256:" + cost_hash;
+    identity["priced_on"] = {{"cpu", machine.cpu}, {"isa", machine.isa}};
+  }
   folder = request.out;
   checkpoints = path("checkpoints");
   const PathSpec whole{"float", uniform_config(parts.space, 8, 8)};
@@ -313,7 +319,7 @@ void TrainRun::Impl::take_networks() const {
   if (from.empty() || fs::exists(path("float.safetensors"))) return;
   json before = parse_json(read_file(from + "/recipe.json"), from + "/recipe.json"), now = identity;
   for (json* run : {&before, &now}) {
-    run->erase("cost");
+    for (const char* own : {"cost", "priced_on"}) run->erase(own);
     for (const char* free : {"name", "policy", "evaluation_images"}) (*run)["recipe"].erase(free);
   }
   if (before != now)

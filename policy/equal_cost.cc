@@ -45,14 +45,19 @@ json against_hull(const std::vector<std::uint8_t>& correct, double relative, con
 
 json against_cascade(const std::vector<std::uint8_t>& correct, double relative, const CascadeCurve& cascade, const ModelData& model,
                      const Pairing& pairing) {
+  constexpr double kTenthLess = 0.9;
   const Cascade at = cascade.at_cost(relative);
-  const std::vector<std::uint8_t> theirs = cascade.correct_at(relative);
+  const auto gain_at = [&](double spent) {
+    const std::vector<std::uint8_t> theirs = cascade.correct_at(spent);
+    return gain_json(correct, {theirs.begin(), theirs.end()}, pairing);
+  };
   return {{"first", model.anchors[static_cast<std::size_t>(at.first)].name},
           {"second", model.anchors[static_cast<std::size_t>(at.second)].name},
           {"threshold", at.threshold},
           {"relative", at.relative},
           {"accuracy", at.accuracy},
-          {"gain", gain_json(correct, {theirs.begin(), theirs.end()}, pairing)}};
+          {"gain", gain_at(relative)},
+          {"gain_over_dearer", gain_at(relative / kTenthLess)}};
 }
 
 }  // namespace bitpilot

@@ -32,7 +32,8 @@ struct Pairing {
 /// What was right [N] at a mean cost against the static hull at that cost: {accuracy, low, high, share, gain}.
 nlohmann::json against_hull(const std::vector<std::uint8_t>& correct, double relative, const std::vector<StaticRival>& statics,
                             const Pairing& pairing);
-/// The same against a threshold cascade at that cost: {first, second, threshold, relative, accuracy, gain}.
+/// The same against a threshold cascade at that cost: {first, second, threshold, relative, accuracy, gain}, and against the same pair where
+/// it may spend 1 / 0.9 of that: {gain_over_dearer}.  Not below 0 there: as good at a tenth less cost.
 nlohmann::json against_cascade(const std::vector<std::uint8_t>& correct, double relative, const CascadeCurve& cascade,
                                const ModelData& model, const Pairing& pairing);
 

@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "env/reward.h"
@@ -9,59 +10,19 @@
 #include "env/simulator.h"
 #include "policy/budget_dual.h"
 #include "policy/export.h"
+#include "policy/offset_net.h"
 #include "policy/policy_sweep.h"
 #include "policy/quality_estimator.h"
 #include "policy/relaxed_bits.h"
 #include "policy/simulated_batch.h"
 #include "runtime/adaptive.h"
 #include "runtime/core/random.h"
+#include "runtime/policy_head.h"
 
 namespace bitpilot {
 namespace {
 
-constexpr double kLeastSpread = 0.05;
 constexpr double kLargestCostError = 0.01;  // of sampled bits against their means
-constexpr int kHidden = 32;
-
-torch::Tensor random_tensor(std::vector<std::int64_t> shape, Random& random) {
-  torch::Tensor u = torch::empty(shape);
-  float* data = u.data_ptr<float>();
-  for (std::int64_t i = 0; i < u.numel(); ++i) data[i] = static_cast<float>(random.uniform());
-  return u;
-}
-
-/// Offsets network [e, lambda] -> [L, 2] in ladder steps, and one spread per layer and tensor.
-struct OffsetNet {
-  std::vector<torch::Tensor> parameters;
-  torch::Tensor raw_spread;
-
-  OffsetNet(std::int64_t inputs, std::int64_t layers, std::uint64_t seed) {
-    Random random(seed, "offset net");
-    torch::Tensor first =
-        (random_tensor({kHidden, inputs}, random) * 2 - 1) * std::sqrt(3.0 / static_cast<double>(inputs));
-    parameters = {first.requires_grad_(true), torch::zeros({kHidden}).requires_grad_(true),
-                  torch::zeros({2 * layers, kHidden}).requires_grad_(true),
-                  torch::zeros({2 * layers}).requires_grad_(true)};
-    raw_spread = torch::full({layers, 2}, -1.5).requires_grad_(true);
-  }
-  torch::Tensor offsets(const torch::Tensor& x) const {
-    const torch::Tensor hidden = torch::relu(torch::addmm(parameters[1], x, parameters[0].t()));
-    return torch::addmm(parameters[3], hidden, parameters[2].t()).view({x.size(0), -1, 2});
-  }
-  torch::Tensor spread() const { return torch::softplus(raw_spread) + kLeastSpread; }
-  RealMlp real() const {
-    RealMlp mlp;
-    for (int i = 0; i < 4; i += 2) {
-      const torch::Tensor w = parameters[static_cast<std::size_t>(i)].detach().contiguous(),
-                          b = parameters[static_cast<std::size_t>(i) + 1].detach().contiguous();
-      mlp.push_back({static_cast<int>(w.size(1)),
-                     static_cast<int>(w.size(0)),
-                     {w.data_ptr<float>(), w.data_ptr<float>() + w.numel()},
-                     {b.data_ptr<float>(), b.data_ptr<float>() + b.numel()}});
-    }
-    return mlp;
-  }
-};
 
 /// One learn_offsets call.
 class OffsetLearner {
@@ -87,21 +48,44 @@ class OffsetLearner {
     result.rank_correlation = learned.rank_correlation();
     if (learned.trusted()) result.teacher = "reward_model";
     if (!learned.trusted() && inputs_.simulator) result.teacher = "simulator";
-    if (result.teacher != "none") optimise(result.teacher == "reward_model" ? &learned : nullptr);
+    if (inputs_.simulator) {
+      result.other_teacher = learned.trusted() ? "simulator" : "reward_model";
+      optimise(learned.trusted() ? nullptr : &learned);
+      result.other_gain = gain_of(offset_network());
+      net_ = OffsetNet(std::ssize(sweep_.embedding(0)) + 1, layers_, options_.seed);
+      log_.clear();
+    }
+    if (result.teacher != "none") optimise(learned.trusted() ? &learned : nullptr);
     export_spreads(result);
-    if (result.teacher != "none") judge(result);
+    if (result.teacher != "none") {
+      const IntegerMlp offset = offset_network();
+      result.reward_gain = gain_of(offset);
+      result.kept = result.reward_gain.low > 0;
+      if (inputs_.simulator) compare_relaxed(offset, result);
+      if (result.kept) p_.offset = offset;
+    }
     model_.policy = pack_policy(p_);
-    result.log = {{"teacher", result.teacher},
-                  {"rank_correlation", result.rank_correlation},
-                  {"kept", result.kept},
-                  {"reward_gain",
-                   {{"mean", result.reward_gain.mean}, {"ci95", {result.reward_gain.low, result.reward_gain.high}}}},
-                  {"sampled_cost_ratio", result.sampled_cost_ratio},
-                  {"steps", log_}};
+    result.log = to_json(result);
     return result;
   }
 
  private:
+  nlohmann::json to_json(const OffsetResult& result) const {
+    const auto gain = [](const Interval& interval) {
+      return nlohmann::json{{"mean", interval.mean}, {"ci95", {interval.low, interval.high}}};
+    };
+    nlohmann::json log{{"teacher", result.teacher},
+                       {"rank_correlation", result.rank_correlation},
+                       {"gate", options_.gate},
+                       {"kept", result.kept},
+                       {"reward_gain", gain(result.reward_gain)},
+                       {"sampled_cost_ratio", result.sampled_cost_ratio},
+                       {"steps", log_}};
+    if (!result.other_teacher.empty()) log["other_teacher"] = {{"teacher", result.other_teacher}, {"reward_gain", gain(result.other_gain)}};
+    if (!std::isnan(result.hard_accuracy)) log["relaxed"] = {{"hard_accuracy", result.hard_accuracy}, {"relaxed_accuracy", result.relaxed_accuracy}};
+    return log;
+  }
+
   double draw_lambda(Random& random) const {
     return std::exp(random.uniform(std::log(options_.lambda_low), std::log(options_.lambda_high)));
   }
@@ -273,36 +257,87 @@ class OffsetLearner {
     return episode_return(task_loss(decision.scores, temperature, label), model_.default_lambda, decision.relative);
   }
 
-  /// Both policies on the same validation pictures, in integers; the offsets stay only if they earn it.
-  void judge(OffsetResult& result) {
+  IntegerMlp offset_network() const {
     Rows inputs{static_cast<int>(sweep_.embedding(0).size()) + 1, {}};
     for (std::size_t i = 0; i < std::min<std::size_t>(2000, sweep_.size()); ++i) {
       inputs.values.insert(inputs.values.end(), sweep_.embedding(i).begin(), sweep_.embedding(i).end());
       inputs.values.push_back(static_cast<float>(lambda_code(model_.default_lambda, p_.lambda_low, p_.lambda_high)) *
                               kPolicyInputStep);
     }
-    const PolicyParameters without = p_;
-    p_.offset = to_integer(net_.real(), inputs);
-    ModelData moved = model_, still = model_;
-    moved.policy = pack_policy(p_);
-    still.policy = pack_policy(without);
-    AdaptiveSession with_offsets(std::make_shared<Model>(std::move(moved))),
-        plain(std::make_shared<Model>(std::move(still)));
-    const std::size_t count =
-        std::min<std::size_t>(static_cast<std::size_t>(options_.check_pictures), inputs_.validation->size());
+    return to_integer(net_.real(), inputs);
+  }
+
+  std::shared_ptr<const Model> model_with(const IntegerMlp& offset) const {
+    PolicyParameters p = p_;
+    p.offset = offset;
+    ModelData moved = model_;
+    moved.policy = pack_policy(p);
+    return std::make_shared<const Model>(std::move(moved));
+  }
+
+  /// Rows of validation that are executed, evenly over it.
+  std::vector<std::size_t> checked_rows() const {
+    const std::size_t size = inputs_.validation->size(),
+                      count = std::min<std::size_t>(static_cast<std::size_t>(options_.check_pictures), size);
+    std::vector<std::size_t> rows;
+    for (std::size_t n = 0; n < count; ++n) rows.push_back(n * size / count);
+    return rows;
+  }
+
+  /// Reward with minus without these offsets on the same validation pictures, in integers.
+  Interval gain_of(const IntegerMlp& offset) const {
+    AdaptiveSession with_offsets(model_with(offset)), plain(model_with({}));
     std::vector<double> difference;
     std::vector<std::uint32_t> group;
-    for (std::size_t n = 0; n < count; ++n) {
-      const std::size_t row = n * inputs_.validation->size() / count;
+    for (const std::size_t row : checked_rows()) {
       const Sample sample = inputs_.validation_at(row);
       const DecisionRule rule{std::nullopt, model_.default_lambda};
       difference.push_back(reward(with_offsets.decide(sample.prepared, rule), sample.label) -
                            reward(plain.decide(sample.prepared, rule), sample.label));
       group.push_back(inputs_.validation->index[row]);
     }
-    result.reward_gain = paired_bootstrap(difference, group, options_.seed);
-    result.kept = result.reward_gain.low > 0;
-    if (!result.kept) p_ = without;
+    return paired_bootstrap(difference, group, options_.seed);
+  }
+
+  /// Whether fractional bits flatter: the simulator's class is the label under which its loss is least.
+  void compare_relaxed(const IntegerMlp& offset, OffsetResult& result) const {
+    const torch::NoGradGuard no_grad;
+    constexpr std::size_t kBatch = 64;
+    const auto model = model_with(offset);
+    const PolicyHead head(model->data());
+    const PolicySweep observed(model->data(), *inputs_.validation, 0);
+    Session session(model);
+    const std::vector<std::size_t> rows = checked_rows();
+    const torch::Tensor mask = ladder_.adaptive.view({1, -1, 1});
+    double hard = 0, relaxed = 0;
+    for (std::size_t at = 0; at < rows.size(); at += kBatch) {
+      const std::vector<std::size_t> part(rows.begin() + static_cast<std::ptrdiff_t>(at),
+                                          rows.begin() + static_cast<std::ptrdiff_t>(std::min(rows.size(), at + kBatch)));
+      std::vector<float> input;
+      std::vector<std::int64_t> anchors;
+      for (const std::size_t row : part) {
+        const Sample sample = inputs_.validation_at(row);
+        const FirstLook look = head.first(observed.observation(row), model_.default_lambda);
+        session.start(sample.prepared.codes);
+        const auto scores = session.look(look.config);
+        hard += std::max_element(scores.begin(), scores.end()) - scores.begin() == sample.label ? 1 : 0;
+        anchors.push_back(look.anchor);
+        input.insert(input.end(), observed.embedding(row).begin(), observed.embedding(row).end());
+        input.push_back(static_cast<float>(lambda_code(model_.default_lambda, p_.lambda_low, p_.lambda_high)) * kPolicyInputStep);
+      }
+      const torch::Tensor index = torch::tensor(anchors, torch::kInt64);
+      const torch::Tensor centre = ladder_.path.index_select(0, index) +
+                                   net_.offsets(torch::tensor(input).view({std::ssize(part), -1})) * mask;
+      const torch::Tensor last = (ladder_.rungs - 1).view({1, -1, 1});
+      const torch::Tensor bits = bits_of(ladder_, torch::minimum(torch::clamp_min(centre, 0.0), last));
+      const SimulatedBatch batch = simulated_batch(model_.network.input_shape(), inputs_.validation_at, part);
+      std::vector<torch::Tensor> losses;
+      for (int label = 0; label < model_.network.classes(); ++label)
+        losses.push_back(inputs_.simulator->loss(batch.pictures, torch::full_like(batch.labels, label), index, bits));
+      relaxed += (torch::stack(losses, 1).argmin(1) == batch.labels).sum().item<double>();
+    }
+    result.hard_accuracy = hard / static_cast<double>(rows.size());
+    result.relaxed_accuracy = relaxed / static_cast<double>(rows.size());
   }
 
   ModelData& model_;

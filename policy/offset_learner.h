@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -41,6 +42,13 @@ struct OffsetResult {
   std::string teacher = "none";  ///< "reward_model", "simulator" or "none"
   double rank_correlation = 0;   ///< of the reward model, within held-out pictures
   Interval reward_gain;  ///< per picture on validation at the default lambda, with minus without offsets, integers only
+  /// The same with the other teacher (the reward model that its gate refused, or the simulator): what the gate decides.  Empty name: there
+  /// is no simulator.
+  std::string other_teacher;
+  Interval other_gain;
+  /// First looks at the learned means on validation: accuracy of the integer engine at the nearest rungs, and of the simulator at the
+  /// fractional bits.  NaN without a simulator.
+  double hard_accuracy = std::numeric_limits<double>::quiet_NaN(), relaxed_accuracy = std::numeric_limits<double>::quiet_NaN();
   double sampled_cost_ratio = 1;  ///< cost of bits drawn from the distributions over cost of their means
   nlohmann::json log;
 };
@@ -48,7 +56,8 @@ struct OffsetResult {
 /// Model-based policy optimisation of the per-layer part: offsets (start 0) and spreads of the bit distributions, by
 /// reparameterised gradients through the learned reward model (pessimistic), or through the simulator.  The mean cost
 /// is held at the anchors' by a dual variable. Writes the spreads to model.policy; the offsets only if the gain on
-/// validation excludes 0.  The budget table stays valid because offsets hold the cost.
+/// validation excludes 0.  The budget table stays valid because offsets hold the cost.  The other teacher learns and is judged too, for
+/// the record alone.
 OffsetResult learn_offsets(ModelData& model, const OffsetInputs& inputs, const OffsetOptions& options);
 
 }  // namespace bitpilot

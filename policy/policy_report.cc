@@ -2,16 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <numeric>
 
+#include "env/reward_model.h"
+#include "policy/budget_choices.h"
 #include "policy/hybrid_learner.h"
 #include "policy/paired_bootstrap.h"
 #include "policy/prices.h"
 #include "policy/static_hull.h"
 #include "policy/threshold_cascade.h"
 #include "runtime/core/random.h"
-#include "runtime/policy_rules.h"
 
 namespace bitpilot {
 namespace {
@@ -53,24 +55,22 @@ class Judge {
     statics_.insert(statics_.end(), set.rivals.begin(), set.rivals.end());
   }
 
-  PolicySweep& sweep() { return sweep_; }
+  const PolicySweep& sweep() const { return sweep_; }
 
   json row(const std::vector<PolicyChoice>& choices, double lambda, double validation_cost) const {
     const SweepPoint point = sweep_.judge(choices, lambda);
-    Correct correct(choices.size());
-    for (std::size_t i = 0; i < choices.size(); ++i) correct[i] = sweep_.correct(i, choices[i].last());
+    const Correct correct = correct_of(sweep_, choices);
     json entry{{"lambda", lambda},
                {"relative", point.relative},
                {"accuracy", point.accuracy},
                {"second_looks", point.escalated},
                {"validation_relative", validation_cost}};
-    const Pairing pairing{&set_.table->index, options_.seed, options_.resamples};
-    entry["hull"] = against_hull(correct, point.relative, own(), pairing);
-    if (statics_.size() > own_) entry["hull_with_rivals"] = against_hull(correct, point.relative, statics_, pairing);
+    entry["hull"] = against_hull(correct, point.relative, own(), pairing());
+    if (statics_.size() > own_) entry["hull_with_rivals"] = against_hull(correct, point.relative, statics_, pairing());
     if (!cascades_.empty()) {
       const auto cascade = [&](double saved) {
         return against_cascade(correct, point.relative - saved, cascades_[best_cascade(validation_cascades_, validation_cost - saved)],
-                               model_, pairing);
+                               model_, pairing());
       };
       entry["cascade"] = cascade(0);
       // The same choices without the range check and the quality estimate, which a cascade does not have either.
@@ -80,12 +80,24 @@ class Judge {
     return entry;
   }
 
-  double gain_over_hull(const SweepPoint& point) const { return point.accuracy - hull_of(own()).accuracy(point.relative); }
+  /// A changed policy's choices against the hull of the anchors at the cost that they had.
+  json over_hull(const PolicySweep& changed, const std::vector<PolicyChoice>& choices) const {
+    const SweepPoint point = changed.judge(choices);
+    const json gain = against_hull(correct_of(changed, choices), point.relative, own(), pairing())["gain"];
+    return {{"relative", point.relative}, {"accuracy", point.accuracy}, {"gain_over_hull", gain["mean"]}, {"gain_over_hull_ci95", gain["ci95"]}};
+  }
 
- private:
+  static Correct correct_of(const PolicySweep& sweep, const std::vector<PolicyChoice>& choices) {
+    Correct correct(choices.size());
+    for (std::size_t i = 0; i < choices.size(); ++i) correct[i] = sweep.correct(i, choices[i].last());
+    return correct;
+  }
   Interval compare(const Correct& ours, const std::vector<double>& theirs) const {
     return paired_gain(ours, theirs, set_.table->index, options_.seed, options_.resamples);
   }
+
+ private:
+  Pairing pairing() const { return {&set_.table->index, options_.seed, options_.resamples}; }
 
   std::vector<StaticRival> own() const {
     return {statics_.begin(), statics_.begin() + static_cast<std::ptrdiff_t>(own_)};
@@ -119,8 +131,7 @@ class Judge {
 
 /// Accuracy at equal mean cost with something about the policy changed.
 json at_equal_cost(const Judge& judge, const PolicySweep& changed, double relative) {
-  const SweepPoint point = changed.at(lambda_at_cost(changed, relative));
-  return {{"relative", point.relative}, {"accuracy", point.accuracy}, {"gain_over_hull", judge.gain_over_hull(point)}};
+  return judge.over_hull(changed, choose_at_cost(changed, around_cost(changed, relative), relative));
 }
 
 json ablations(const ModelData& model, const Judge& judge, const OutcomeTable& table, double relative) {
@@ -138,6 +149,9 @@ json ablations(const ModelData& model, const Judge& judge, const OutcomeTable& t
   sweep.parameters() = whole;
   for (auto& row : sweep.parameters().pair_allowed) std::fill(row.begin(), row.end(), 0);
   result["one_look"] = at_equal_cost(judge, sweep, relative);
+  const double gain = result["whole"]["gain_over_hull"];
+  for (auto& [name, entry] : result.items())  // how much of the gain goes with the part that was left out
+    if (name != "whole") entry["share_of_gain"] = gain != 0 ? (gain - entry["gain_over_hull"].get<double>()) / gain : 0.0;
   return result;
 }
 
@@ -162,11 +176,9 @@ json shuffles(const ModelData& model, const Judge& judge, const OutcomeTable& ta
   return result;
 }
 
-/// What the model's table promises at a price, and how far this set's pictures are from it: deviation is relative (0.01 =
-/// 1 % dearer), with the standard error that as many pictures leave in it.
-json budget_json(const ModelData& model, const PolicySweep& sweep, const std::vector<PolicyChoice>& choices,
-                 double lambda) {
-  const double promised = promised_cost(model.budget, lambda);
+/// What was promised, and how far this set's pictures are from it: deviation is relative (0.01 = 1 % dearer), with the standard error that
+/// as many pictures leave in it.
+json budget_json(const PolicySweep& sweep, const std::vector<PolicyChoice>& choices, double promised) {
   std::map<std::uint32_t, std::size_t> known;
   std::vector<double> cost;
   std::vector<std::size_t> picture;
@@ -198,23 +210,24 @@ std::string choice_name(const ModelData& model, const PolicyChoice& choice) {
 }
 
 /// What was chosen, how often, by family; and the same configurations dealt out at random.
-json shares(const ModelData& model, const PolicySweep& sweep, const std::vector<PolicyChoice>& choices) {
+json shares(const ModelData& model, const Judge& judge, const std::vector<PolicyChoice>& choices) {
+  const PolicySweep& sweep = judge.sweep();
   std::map<std::string, double> share;
-  std::vector<double> last(model.anchors.size(), 0), accuracy(model.anchors.size(), 0);
+  std::vector<double> last(model.anchors.size(), 0);
   std::map<std::string, std::array<double, 4>> family;  // pictures, cost, right, second looks
   const double n = static_cast<double>(choices.size());
   for (std::size_t i = 0; i < choices.size(); ++i) {
     share[choice_name(model, choices[i])] += 1 / n;
     last[static_cast<std::size_t>(choices[i].last())] += 1 / n;
-    for (std::size_t k = 0; k < accuracy.size(); ++k) accuracy[k] += sweep.correct(i, static_cast<int>(k)) / n;
     auto& entry = family[sweep.table().families[sweep.table().family[i]]];
     entry[0] += 1;
     entry[1] += sweep.cost_of(choices[i]);
     entry[2] += sweep.correct(i, choices[i].last());
     entry[3] += choices[i].second >= 0 ? 1 : 0;
   }
-  double random_accuracy = 0;
-  for (std::size_t k = 0; k < last.size(); ++k) random_accuracy += last[k] * accuracy[k];
+  std::vector<double> dealt(choices.size(), 0);  // probability that a configuration drawn from the histogram is right
+  for (std::size_t i = 0; i < choices.size(); ++i)
+    for (std::size_t k = 0; k < last.size(); ++k) dealt[i] += last[k] * sweep.correct(i, static_cast<int>(k));
   json by_family;
   for (const auto& [name, entry] : family)
     by_family[name] = {{"images", entry[0]},
@@ -224,21 +237,28 @@ json shares(const ModelData& model, const PolicySweep& sweep, const std::vector<
   const auto serving = std::count_if(share.begin(), share.end(), [](const auto& s) { return s.second >= 0.05; });
   return {{"looks", share},
           {"serving_5_percent", serving},
-          {"same_histogram_at_random", random_accuracy},
+          {"same_histogram_at_random",
+           {{"accuracy", std::accumulate(dealt.begin(), dealt.end(), 0.0) / n},
+            {"gain", interval_json(judge.compare(Judge::correct_of(sweep, choices), dealt))}}},
           {"by_family", by_family}};
 }
 
-}  // namespace
-
-double lambda_at_cost(const PolicySweep& sweep, double relative) {
-  double low = std::log(1e-4), high = std::log(64.0);
-  for (int step = 0; step < 18; ++step) {
-    const double middle = (low + high) / 2;
-    (sweep.at(std::exp(middle)).relative > relative ? low : high) = middle;
+/// How the estimated severity ranks the true one, and its mean error in steps; on held-out families the drop shows what it never saw.
+json quality(const PolicySweep& sweep) {
+  std::vector<double> estimated, real;
+  double error = 0;
+  for (std::size_t i = 0; i < sweep.size(); ++i) {
+    estimated.push_back(sweep.observation(i).severity);
+    real.push_back(sweep.table().severity[i]);
+    error += std::abs(estimated.back() - real.back()) / static_cast<double>(sweep.size());
   }
-  // Where the cost jumps (one more anchor pays, for every picture at once), clear of the table's last step over the jump.
-  return std::exp(high) * kJumpRatio;
+  json result{{"severity_error", error}};
+  if (std::adjacent_find(real.begin(), real.end(), std::not_equal_to<>()) != real.end())  // clean pictures alone have nothing to rank
+    result["severity_rank_correlation"] = spearman(estimated, real);
+  return result;
 }
+
+}  // namespace
 
 json policy_report(const ModelData& model, const OutcomeTable& validation, const std::vector<ReportSet>& sets,
                    const ReportOptions& options) {
@@ -247,27 +267,27 @@ json policy_report(const ModelData& model, const OutcomeTable& validation, const
   const PolicyParameters parameters = unpack_policy(model);
   const auto validation_cascades =
       all_cascades(validation, temperatures_of(model), with_confidence(costs_of(parameters), model, parameters));
-  // The sweep: lambdas whose validation costs are evenly spread in logarithm between both ends.
-  const double most = on_validation.at(1e-3).relative, least = on_validation.at(64).relative;
-  std::vector<double> lambdas;
-  for (const double cost : log_spaced(least * 1.01, std::max(least * 1.02, most), options.lambdas))
-    lambdas.push_back(lambda_at_cost(on_validation, cost));
+  const BudgetRange range = budget_range(model.budget);
+  const std::vector<double> budgets = log_spaced(range.least * 1.01, std::max(range.least * 1.02, range.most), options.budgets);
   json report{{"policy_relative", policy_cost},         {"policy_bops", PolicyHead(model).bops()},
               {"default_lambda", model.default_lambda}, {"first_weight", parameters.first_weight},
               {"stop_weight", parameters.stop_weight},  {"offsets", !parameters.offset.empty()}};
   for (const ReportSet& set : sets) {
     Judge judge(model, set, validation_cascades, options);
     json& entry = report["sets"][set.name];
-    for (const double lambda : lambdas) {
-      const auto choices = judge.sweep().choose(lambda);
-      entry["sweep"].push_back(judge.row(choices, lambda, on_validation.at(lambda).relative));
-      entry["sweep"].back()["budget"] = budget_json(model, judge.sweep(), choices, lambda);
+    for (const double budget : budgets) {
+      const auto choices = choose_at_cost(judge.sweep(), model.budget, budget);
+      const double on_its_own = on_validation.judge(choose_at_cost(on_validation, model.budget, budget)).relative;
+      entry["sweep"].push_back(judge.row(choices, lambda_for(model.budget, budget), on_its_own));
+      entry["sweep"].back()["budget"] = budget_json(judge.sweep(), choices, budget);
     }
     entry["budget"] = budget_summary(entry["sweep"]);
     const auto choices = judge.sweep().choose(model.default_lambda);
     entry["default"] = judge.row(choices, model.default_lambda, on_validation.at(model.default_lambda).relative);
-    entry["default"]["budget"] = budget_json(model, judge.sweep(), choices, model.default_lambda);
-    entry["default"]["choices"] = shares(model, judge.sweep(), choices);
+    entry["default"]["budget"] = budget_json(judge.sweep(), choices, promised_cost(model.budget, model.default_lambda));
+    entry["default"]["choices"] = shares(model, judge, choices);
+    entry["default"]["policy_share"] = policy_cost / entry["default"]["relative"].get<double>();
+    entry["quality"] = quality(judge.sweep());
     const double relative = entry["default"]["relative"];
     entry["ablations"] = ablations(model, judge, *set.table, relative);
     entry["shuffles"] = shuffles(model, judge, *set.table, relative, options.seed);

@@ -18,7 +18,7 @@ struct ReportSet {
 };
 
 struct ReportOptions {
-  int lambdas = 13;      ///< points of the sweep
+  int budgets = 13;      ///< points of the sweep
   int resamples = 1000;  ///< of the bootstrap
   std::uint64_t seed = 0;
 };
@@ -26,13 +26,11 @@ struct ReportOptions {
 /// The evidence for a policy, every figure from the runtime's own decision rules with the policy's cost billed:
 /// accuracy against cost over lambda, beside the static hull, the model's own threshold cascade (pair chosen on
 /// validation, threshold at equal cost) and the best single anchor, with paired bootstrap intervals; the same
-/// configurations drawn at random; ablations and shuffle tests at equal cost; shares of configurations; by how much the
-/// mean cost differs from what the model's budget table promises, at every price, beside what the number of pictures
-/// leaves open.  The model needs its prices (set_prices).
+/// configurations drawn at random; ablations and shuffle tests at equal cost, with their gain over the hull and how much of the whole
+/// policy's gain each part brings; shares of configurations; how well the quality estimate ranks severities; by how much the mean cost
+/// differs from what the model's budget table promises, beside what the number of pictures leaves open.  The sweep's points are budgets,
+/// evenly spaced in logarithm over what the table offers, met as `eval --budget` meets them.  The model needs its prices (set_prices).
 nlohmann::json policy_report(const ModelData& model, const OutcomeTable& validation, const std::vector<ReportSet>& sets,
                              const ReportOptions& options = {});
-
-/// The lambda whose mean cost on a sweep is nearest to `relative` (bisection; cost falls with lambda).
-double lambda_at_cost(const PolicySweep& sweep, double relative);
 
 }  // namespace bitpilot

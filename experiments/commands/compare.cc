@@ -9,6 +9,7 @@
 #include "experiments/look_times.h"
 #include "experiments/recipe.h"
 #include "experiments/training_data.h"
+#include "runtime/budget_table.h"
 #include "runtime/commands/options.h"
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
@@ -60,7 +61,14 @@ void add_times(json* result, const std::shared_ptr<const Model>& model, const st
   };
   json& own = (*result)["anchors"];
   for (std::size_t k = 0; k < data.anchors.size(); ++k) add({.model = model, .anchor = static_cast<int>(k)}, own[data.anchors[k].name]);
-  for (json& row : (*result)["policy"]) add({.model = model, .lambda = row["lambda"], .guard = row["guard"]}, row);
+  const double reference = bops_table(data.network, data.space).reference();
+  for (json& row : (*result)["policy"]) {
+    TimedRule rule{.model = model, .lambdas = std::vector<double>(table.size(), row["lambda"].get<double>()), .guard = row["guard"]};
+    const std::vector<BudgetPoint> prices = budget_table(data, rule.guard);
+    for (std::size_t i = 0; !row["wanted_bops"].is_null() && i < table.size(); ++i)
+      rule.lambdas[i] = lambda_for(prices, row["wanted_bops"].get<double>() / reference, i);
+    add(std::move(rule), row);
+  }
   for (json& row : (*result)["cascades"]) {
     TimedRule rule{.model = model, .anchor = anchor_of(row["first"]), .second = anchor_of(row["second"]), .go = std::vector<std::uint8_t>(table.size())};
     const double threshold = row[set]["threshold"];
@@ -85,7 +93,7 @@ int run_compare(const std::vector<std::string>& args) {
   Options options("compare", "judge a run against networks trained alone, picture by picture");
   options.text("run", "DIR", run, "run folder of the shared network").required();
   options.list("rival", "DIR", rival_runs, "run folder of networks trained alone; all its anchors count (repeatable)");
-  options.list("bops", "MBOPS", budgets, "mean cost at which the policy is compared (repeatable)");
+  options.list("bops", "MBOPS", budgets, "mean cost at which the policy is compared, beside its default price (repeatable)");
   options.list("cascade", "A>B:MBOPS,…", cascades, "pair of anchors and the mean costs at which it is compared (repeatable)");
   options.integer("threads", "N", threads, 1, 256, "threads; the result does not depend on it");
   options.text("json", "FILE", json_file, "where the comparison goes; - for stdout").required();

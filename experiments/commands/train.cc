@@ -1,5 +1,7 @@
 #include "experiments/commands/train.h"
 
+#include <torch/torch.h>
+
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -32,6 +34,18 @@ Recipe read_recipe(const std::string& config, const std::vector<std::string>& se
   }
 }
 
+/// Training runs on the CPU; a device that the LibTorch in use does not know is a slip of the pen, one that it knows has to wait.
+void check_device(const std::string& device) {
+  if (device == "cpu") return;
+  const std::string cpu = "give --device cpu";
+  if (device != "cuda")
+    throw Error(ExitCode::kUsage, "unknown device \"" + device + "\"", "--device", nearest_name(device, {"cpu", "cuda"}) == "cuda" ? "did you mean cuda?" : cpu);
+  if (!torch::cuda::is_available())
+    throw Error(ExitCode::kMachine, "the LibTorch in use (" TORCH_VERSION ") finds no CUDA device", "--device cuda",
+                cpu + ", or build against a LibTorch with CUDA (CMAKE_PREFIX_PATH)");
+  throw Error(ExitCode::kMachine, "training on CUDA is untested, so it is not offered", "--device cuda", cpu);
+}
+
 }  // namespace
 
 int run_train(const std::vector<std::string>& args) {
@@ -45,7 +59,7 @@ int run_train(const std::vector<std::string>& args) {
   options.text("out", "DIR", out, "run folder").required();
   options.integer("seed", "N", seed, 0, INT64_MAX, "seed; default: the recipe's");
   options.flag("resume", resume, "continue the run in --out, or start it where there is none");
-  options.text("device", "NAME", device, "cpu");
+  options.text("device", "NAME", device, "cpu (cuda is refused: untested)");
   options.text("cost", "KIND", cost, "what the policy pays for: bops (default), or latency:FILE, this machine's times (bitpilot profile)");
   options.text("float-from", "DIR", float_from, "take the float network of another run instead of training one");
   options.text("networks-from", "DIR", networks_from, "take float network and supernet of another run of this recipe: only the policy is learned");
@@ -53,8 +67,7 @@ int run_train(const std::vector<std::string>& args) {
   options.integer("threads", "N", threads, 1, 256, "threads; the result does not depend on it");
   options.flag("quiet", quiet, "no progress");
   if (!options.parse(args)) return 0;
-  if (device != "cpu")
-    throw Error(ExitCode::kMachine, "this build trains on the CPU only, not on \"" + device + "\"", "--device", "give --device cpu");
+  check_device(device);
   check_cost(cost);
 
   const auto has_float = [](const std::string& run) { return std::filesystem::exists(run + "/float.safetensors"); };

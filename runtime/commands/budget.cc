@@ -2,41 +2,21 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "runtime/core/error.h"
 #include "runtime/policy_head.h"
-#include "runtime/policy_rules.h"
 
 namespace bitpilot {
 
 namespace {
 
-/// Multiples of the golden ratio modulo 1: any stretch of numbers covers 0..1 evenly.
-double golden(std::uint64_t number) { return static_cast<double>((number * 0x9e3779b97f4a7c15ULL) >> 11) * 0x1p-53; }
+constexpr double kMetWithin = 0.01;  // of the budget: what an average over pictures holds to anyway
+
+bool in_ms(const std::string& text) { return text.ends_with("ms"); }
 
 }  // namespace
-
-double lambda_for(const std::vector<BudgetPoint>& table, double relative, std::uint64_t number) {
-  if (table.empty()) throw Error(ExitCode::kBug, "the budget table is empty", "lambda_for", "call read_budget first");
-  // Ascending lambda; the cost falls with it, up to noise: the first place where it falls to `relative` counts.
-  for (std::size_t i = 0; i < table.size(); ++i) {
-    if (table[i].relative > relative) continue;
-    if (i == 0) return table[0].lambda;
-    const BudgetPoint &left = table[i - 1], &right = table[i];
-    const double share = (left.relative - relative) / (left.relative - right.relative);
-    if (right.lambda < left.lambda * kJumpRatio) return golden(number) < share ? right.lambda : left.lambda;
-    return left.lambda + share * (right.lambda - left.lambda);
-  }
-  return table.back().lambda;
-}
-
-std::vector<BudgetPoint> budget_table(const ModelData& model, bool guard) {
-  std::vector<BudgetPoint> table = model.budget;
-  if (guard || !PolicyHead::has_policy(model)) return table;
-  const double saved = guard_relative_cost(model);
-  for (BudgetPoint& point : table) point.relative -= saved;
-  return table;
-}
 
 bool read_guard(const std::string& text) {
   if (text != "on" && text != "off")
@@ -45,7 +25,7 @@ bool read_guard(const std::string& text) {
 }
 
 double read_budget(const std::string& text, const ModelData& model) {
-  if (text.size() > 2 && text.ends_with("ms") && text.find_first_not_of("0123456789.") == text.size() - 2) {
+  if (text.size() > 2 && in_ms(text) && text.find_first_not_of("0123456789.") == text.size() - 2) {
     const double reference = PolicyHead::has_policy(model) ? unpack_policy(model).reference_ms : 0;
     if (reference == 0 || model.budget.empty())
       throw Error(ExitCode::kUsage, "--budget " + text + " needs a policy that is priced in time, this model's is not", "bitpilot",
@@ -67,6 +47,40 @@ double read_budget(const std::string& text, const ModelData& model) {
                 "give --bits, or a model with a policy");
   }
   return budget;
+}
+
+std::string budget_warning(const std::string& text, const ModelData& model, bool guard) {
+  const double wanted = read_budget(text, model);
+  const BudgetRange range = budget_range(budget_table(model, guard));
+  if (wanted >= range.least * (1 - kMetWithin) && wanted <= range.most * (1 + kMetWithin)) return "";
+  const double unit = in_ms(text) ? unpack_policy(model).reference_ms : 1;
+  const auto written = [&](double relative) {
+    char number[32];
+    std::snprintf(number, sizeof number, in_ms(text) ? "%.4fms" : "%.4f", relative * unit);
+    return std::string(number);
+  };
+  return "warning: --budget " + text + " is out of reach, this policy spends " + written(wanted < range.least ? range.least : range.most) +
+         " instead: give " + written(range.least) + " to " + written(range.most) + (wanted > range.most ? ", or --bits for a fixed configuration" : "");
+}
+
+std::string price_warning(const ModelData& model, const Machine& here) {
+  if (!PolicyHead::has_policy(model) || unpack_policy(model).cost_unit != "ms" || model.provenance.empty()) return "";
+  const nlohmann::json provenance = nlohmann::json::parse(model.provenance, nullptr, /*allow_exceptions=*/false);
+  if (!provenance.is_object() || !provenance.contains("priced_on") || !provenance["priced_on"].is_object()) return "";
+  const auto part = [&](const char* name) {
+    const auto found = provenance["priced_on"].find(name);
+    return found != provenance["priced_on"].end() && found->is_string() ? found->get<std::string>() : std::string();
+  };
+  const std::string cpu = part("cpu"), isa = part("isa");
+  if (cpu == here.cpu && isa == here.isa) return "";
+  return "warning: this policy was priced in time on " + cpu + " with " + isa + ", here is " + here.cpu + " with " + here.isa +
+         ": its milliseconds do not hold; `bitpilot profile`, then `bitpilot train --networks-from RUN --cost latency:FILE` prices it anew";
+}
+
+void warn_of_prices(const Model& model, const std::string& budget, bool guard) {
+  for (const std::string& line : {price_warning(model.data(), this_machine(model.kernels(), 1)),
+                                  budget.empty() ? std::string() : budget_warning(budget, model.data(), guard)})
+    if (!line.empty()) std::fprintf(stderr, "%s\n", line.c_str());
 }
 
 BudgetIntegrator::BudgetIntegrator(std::vector<BudgetPoint> table, double budget)

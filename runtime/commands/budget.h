@@ -5,19 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "runtime/budget_table.h"
+#include "runtime/engine/engine.h"
 #include "runtime/format/model_data.h"
+#include "runtime/machine.h"
 #include "runtime/sinks/in_order.h"
 
 namespace bitpilot {
-
-/// Lambda of picture `number` at which the model's table (validation data) promises a mean relative cost of `relative`: linear between its
-/// points, the nearest end outside of them.  Inside a jump (kJumpRatio), where no lambda has that cost, pictures take its two sides in
-/// turns, evenly by the golden ratio, so that their mean has it.  The table must not be empty.
-double lambda_for(const std::vector<BudgetPoint>& table, double relative, std::uint64_t number = 0);
-
-/// The model's table from lambda to mean relative cost, with or without what the guard costs (DecisionRule::guard).  A table in milliseconds
-/// stays as it is: what the guard costs is not known apart, so a stream without it spends a little less than it may.
-std::vector<BudgetPoint> budget_table(const ModelData& model, bool guard);
 
 inline constexpr char kGuardHelp[] =
     "off: statistics of a picture only where the policy's choices read them, so no check against the training range and no quality; on if "
@@ -29,6 +23,16 @@ bool read_guard(const std::string& text);
 /// relative cost in the policy's unit.  Throws Error(kUsage) on anything else, and where the model has no
 /// table.
 double read_budget(const std::string& text, const ModelData& model);
+/// One line that warns where the policy cannot spend, on validation, what --budget asks for: what the nearest price spends instead and which
+/// range can be met, in the unit of `text`.  Empty where it can, to the percent that budgets hold to anyway.
+std::string budget_warning(const std::string& text, const ModelData& model, bool guard);
+
+/// One line that warns where the policy's milliseconds were measured on another processor or kernel set than `here`; empty where they were
+/// not, and where the policy is not priced in time or the file does not say.
+std::string price_warning(const ModelData& model, const Machine& here);
+
+/// Both warnings, one line each, on standard error.  `budget`: the --budget, empty = none.
+void warn_of_prices(const Model& model, const std::string& budget, bool guard);
 
 /// Holds the average cost of a stream at its budget though its pictures differ from validation's: u += (budget - cost)
 /// / 300 for each picture, |u| <= budget / 2, lambda = lambda_for(budget + u).  The lambda of picture n follows from

@@ -199,6 +199,7 @@ int run_eval(const std::vector<std::string>& args) {
     settings.steady = true;
     settings.lambda = lambda_for(budget_table(model->data(), settings.guard), *settings.budget);  // as the record tells it
   }
+  if (!settings.fixed && flags.replay.empty()) warn_of_prices(*model, flags.budget, settings.guard);
   settings.threads =
       static_cast<int>(flags.threads > 0 ? flags.threads : std::max(1U, std::thread::hardware_concurrency()));
   check_writable(flags.json);

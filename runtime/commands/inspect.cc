@@ -6,9 +6,11 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/commands/options.h"
+#include "runtime/commands/policy_evidence.h"
 #include "runtime/core/cost.h"
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
+#include "runtime/core/json.h"
 #include "runtime/format/model_file.h"
 
 namespace bitpilot {
@@ -161,6 +163,17 @@ std::string model_path(const std::string& path) {
               "name a model file, or the folder of a finished run");
 }
 
+/// What a run's folder says of its policy; empty for a model file.
+std::string evidence_of(const std::string& path) {
+  std::error_code none;
+  const auto read = [&](const char* name) {
+    const std::string file = (std::filesystem::path(path) / name).string();
+    return std::filesystem::is_regular_file(file, none) ? parse_json(read_file(file), file) : nlohmann::json();
+  };
+  const nlohmann::json summary = read("summary.json");
+  return summary.is_object() && summary.contains("policy") ? policy_evidence(summary["policy"], read("policy.json")) : "";
+}
+
 }  // namespace
 
 Json describe_model(const ModelData& model) {
@@ -196,6 +209,7 @@ int run_inspect(const std::vector<std::string>& args) {
   const ModelData model = read_model(model_path(file));
   if (json.empty()) {
     print_model(model);
+    std::fputs(evidence_of(file).c_str(), stdout);
   } else {
     const std::string text = describe_model(model).dump(2) + "\n";
     if (json == "-")

@@ -186,6 +186,7 @@ int run_run(const std::vector<std::string>& args) {
   if (!options.parse(args)) return 0;
   const std::shared_ptr<const Model> model = load_model(flags.model, flags.profile);
   const JudgeSettings settings = read_settings(flags, model->data());
+  if (!settings.fixed) warn_of_prices(*model, flags.budget, settings.guard);
   Stop stop;
   const SignalStop signals(stop);
   SourceOptions source_options;

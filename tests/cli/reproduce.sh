@@ -46,7 +46,7 @@ elif sys.argv[1] == "curve":
     json.dump({"schema": "bitpilot.curve/1", "series": [{"models": m} for m in models]}, open(value("--json"), "w"))
 else:  # bitpilot eval, bitpilot profile
     if sys.argv[1] == "profile": open(value("--out"), "w").write("{}")
-    else: print(json.dumps({"isa": "none", "data": {"images": 5}, "accuracy": 0.5, "bops": {"relative": 0.1}, "latency_ms": {"mean": 1}}))
+    else: print(json.dumps({"isa": "none", "data": {"images": 5}, "accuracy": 0.5, "bops": {"relative": 0.1}, "latency_ms": {"mean": 1, "typical": 1}}))
 PY
 chmod +x "$work/bin/bitpilot-train"
 cp "$work/bin/bitpilot-train" "$work/bin/bitpilot"

@@ -197,5 +197,7 @@ printf '{"paths": [{"name": "a"}], "epocs": 3}' >"$work/bad.json"
 check 3 'epocs' --config "$work/bad.json" --data fashion-mnist --out "$work/x"
 check 3 "$work/none.json" --config "$work/none.json" --out "$work/x"
 check 3 "$work/none" --config "$recipe" --data "$work/none" --out "$work/x"
-check 4 'cuda' --config "$recipe" --device cuda --out "$work/x"
+check 4 'CUDA' --config "$recipe" --device cuda --out "$work/x"
+check 2 'did you mean cuda' --config "$recipe" --device cuad --out "$work/x"
+check 2 'unknown device "tpu"' --config "$recipe" --device tpu --out "$work/x"
 exit $failed

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "policy/hybrid_learner.h"
+#include "policy/prices.h"
+#include "runtime/budget_table.h"
 #include "runtime/core/error.h"
 #include "runtime/fixed_math.h"
 #include "runtime/policy_head.h"
@@ -87,5 +90,42 @@ TEST_CASE("experiments/comparison: a cascade keeps the threshold of validation a
   CHECK(row["rivals"]["accuracy"] == 0.0);
   CHECK(row["rivals"]["gain"]["mean"].get<double>() == doctest::Approx(static_cast<double>(correct) / n));
   request.pairs[0].second = "u5";
+  CHECK_THROWS_AS(compare(f.compared, {}, request), Error);
+}
+
+TEST_CASE("experiments/comparison: the policy spends what it is asked for, inside a jump too, and stands beside its own cascade") {
+  Fixture f;
+  PolicyOptions fit;
+  fit.estimator.epochs = fit.stop.epochs = fit.first.epochs = 2;
+  fit_policy(f.model, fit, synthetic_outcomes(f.model, 1500, {.seed = 3}), f.validation);
+  PolicyParameters p = unpack_policy(f.model);
+  for (auto& row : p.pair_allowed) std::fill(row.begin(), row.end(), 0);  // one look: nothing but jumps
+  p.first_weight = p.stop_weight = 0;
+  f.model.policy = pack_policy(p);
+  set_prices(f.model, {}, {&f.validation});
+  const BudgetRange range = budget_range(f.model.budget);
+  const double reference = f.bops.reference();
+  ComparisonRequest request;
+  for (const double share : {0.2, 0.5, 0.8}) request.bops.push_back((range.least + share * (range.most - range.least)) * reference);
+  const json rows = compare(f.compared, {}, request)["policy"];
+  REQUIRE(rows.size() % (1 + request.bops.size()) == 0);
+  CHECK(rows[0]["wanted_bops"].is_null());
+  CHECK(rows[0]["lambda"] == f.model.default_lambda);
+  for (const json& row : rows) {
+    const json& seen = row["seen"];
+    if (!row["wanted_bops"].is_null()) CHECK(seen["bops"].get<double>() == doctest::Approx(row["wanted_bops"].get<double>()).epsilon(0.01));
+    CHECK(seen["hull"].is_null());  // no network trained alone, so no such hull
+    CHECK(seen["rivals"].is_null());
+    CHECK(seen["own_hull"]["gain"]["mean"].get<double>() == doctest::Approx(seen["accuracy"].get<double>() - seen["own_hull"]["accuracy"].get<double>()));
+    const json& cascade = seen["cascade"];
+    CHECK(cascade["relative"].get<double>() * reference <= seen["bops"].get<double>() * (1 + 1e-6));
+    CHECK(cascade["gain"]["mean"].get<double>() == doctest::Approx(seen["accuracy"].get<double>() - cascade["accuracy"].get<double>()));
+    CHECK(cascade["gain"]["mean"].get<double>() < 0);  // one look against two
+  }
+  const json beside = compare(f.compared, {f.rival(2, f.right(2))}, request)["policy"][1]["seen"];
+  CHECK_FALSE(beside["hull"].is_null());
+  p.cost_unit = "ms";
+  p.reference_ms = 1;
+  f.model.policy = pack_policy(p);
   CHECK_THROWS_AS(compare(f.compared, {}, request), Error);
 }

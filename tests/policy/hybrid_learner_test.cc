@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "policy/budget_choices.h"
 #include "policy/policy_report.h"
 #include "policy/prices.h"
 #include "policy/static_hull.h"
@@ -12,6 +13,7 @@
 #include "runtime/adaptive.h"
 #include "runtime/core/error.h"
 #include "runtime/format/model_file.h"
+#include "runtime/policy_rules.h"
 #include "tests/policy/synthetic_outcomes.h"
 
 using namespace bitpilot;
@@ -76,8 +78,8 @@ TEST_CASE(
       0.012;  // two standard errors of a difference on 6,000 pictures, both choices made on other pictures
   double gain = 0;
   for (const double relative : {0.12, 0.16, 0.2, 0.25}) {
-    const SweepPoint point = sweep.at(lambda_at_cost(sweep, relative));
-    CHECK(point.relative == doctest::Approx(relative).epsilon(0.05));
+    const SweepPoint point = sweep.judge(choose_at_cost(sweep, around_cost(sweep, relative), relative));
+    CHECK(point.relative == doctest::Approx(relative).epsilon(0.002));
     CHECK(point.accuracy > cascades[best_cascade(cascades, point.relative)].at_cost(point.relative).accuracy - kNoise);
     gain += (point.accuracy - hull.accuracy(point.relative)) / 4;
   }
@@ -158,7 +160,7 @@ TEST_CASE("policy/policy_sweep: what it decides from tables is what the runtime 
 TEST_CASE("policy/policy_report: shuffled evidence leaves no gain, and the parts of the report agree with each other") {
   const Fitted& f = fitted();
   ReportOptions options;
-  options.lambdas = 4;
+  options.budgets = 4;
   options.resamples = 100;
   StaticRival rival{"alone", 0.2, std::vector<std::uint8_t>(f.test.size(), 1)};
   const auto report = policy_report(f.model, f.validation, {{"test", &f.test, {rival}}}, options);
@@ -173,7 +175,7 @@ TEST_CASE("policy/policy_report: shuffled evidence leaves no gain, and the parts
   CHECK(entry["relative"].get<double>() > report["policy_relative"].get<double>());
   // On the pictures that the table was made on a budget is met; on others within a few standard errors.
   const auto again = policy_report(f.model, f.validation, {{"same", &f.validation, {}}}, options);
-  CHECK(again["sets"]["same"]["budget"]["largest_deviation"].get<double>() < 0.002);
+  CHECK(again["sets"]["same"]["budget"]["largest_deviation"].get<double>() < 0.005);  // lines between points 1 % apart
   for (const auto& row : set["sweep"])
     CHECK(std::abs(row["budget"]["deviation"].get<double>()) < 5 * row["budget"]["standard_error"].get<double>() + 0.002);
   CHECK(set["shuffles"]["both"]["gain_over_hull"].get<double>() < 0.005);
@@ -183,5 +185,43 @@ TEST_CASE("policy/policy_report: shuffled evidence leaves no gain, and the parts
   double shares = 0;
   for (const auto& [name, share] : entry["choices"]["looks"].items()) shares += share.get<double>();
   CHECK(shares == doctest::Approx(1));
-  CHECK(entry["choices"]["same_histogram_at_random"].get<double>() < entry["accuracy"].get<double>());
+  // Its own histogram dealt out at random is worse, with an interval; both ends of the figure agree.
+  const auto& random = entry["choices"]["same_histogram_at_random"];
+  CHECK(random["gain"]["ci95"][0].get<double>() > 0);
+  CHECK(random["gain"]["mean"].get<double>() == doctest::Approx(entry["accuracy"].get<double>() - random["accuracy"].get<double>()));
+  // A cascade that may spend more is no worse than one that may not, up to what its own threshold costs it.
+  CHECK(entry["cascade"]["gain_over_dearer"]["mean"].get<double>() < entry["cascade"]["gain"]["mean"].get<double>() + 0.002);
+  const auto gain_of = [&](const char* part) { return set["ablations"][part]["gain_over_hull"].get<double>(); };
+  for (const char* part : {"one_look", "without_first_look_network", "without_stop_network", "without_networks"}) {
+    INFO(part);
+    CHECK(set["ablations"][part]["share_of_gain"].get<double>() == doctest::Approx(1 - gain_of(part) / gain_of("whole")));
+  }
+  CHECK(set["ablations"]["one_look"]["share_of_gain"].get<double>() > 0.9);  // the gain is the second look's
+  for (const char* test : {"embedding", "scores", "both"}) CHECK(set["shuffles"][test]["gain_over_hull_ci95"].size() == 2);
+  CHECK(set["shuffles"]["both"]["gain_over_hull_ci95"][0].get<double>() <= 0);
+  CHECK(set["quality"]["severity_rank_correlation"].get<double>() > 0.1);
+}
+
+TEST_CASE("policy/policy_sweep: a cost inside a jump is met by both sides of it, picture by picture") {
+  ModelData model = fitted().model;
+  PolicySweep sweep(model, fitted().test, 0.0);
+  // One look only: the cost goes from anchor to anchor in jumps, for all pictures at once.
+  for (auto& row : sweep.parameters().pair_allowed) std::fill(row.begin(), row.end(), 0);
+  sweep.parameters().first_weight = 0;
+  const double dear = sweep.at(1e-3).relative, cheap = sweep.at(30).relative, wanted = 0.35 * dear + 0.65 * cheap;
+  const auto around = around_cost(sweep, wanted);
+  REQUIRE(around.size() == 2);
+  CHECK(around[1].lambda < around[0].lambda * kJumpRatio);
+  REQUIRE(around[0].relative > 1.1 * wanted);  // a jump indeed
+  REQUIRE(around[1].relative < 0.9 * wanted);
+  const auto choices = choose_at_cost(sweep, around, wanted), left = sweep.choose(around[0].lambda), right = sweep.choose(around[1].lambda);
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    const auto& side = lambda_for(around, wanted, i) == around[0].lambda ? left : right;
+    REQUIRE(choices[i].first == side[i].first);
+    REQUIRE(choices[i].second == side[i].second);
+  }
+  CHECK(sweep.judge(choices).relative == doctest::Approx(wanted).epsilon(0.003));
+  // Outside of what any price costs: the nearest end.
+  CHECK(sweep.judge(choose_at_cost(sweep, around_cost(sweep, 2 * dear), 2 * dear)).relative == doctest::Approx(dear));
+  CHECK(sweep.judge(choose_at_cost(sweep, around_cost(sweep, cheap / 2), cheap / 2)).relative == doctest::Approx(cheap));
 }

@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <map>
+
+#include "quant/export.h"
 #include "quant/training_loop.h"
 #include "runtime/core/backbones.h"
 #include "runtime/core/error.h"
@@ -94,6 +97,34 @@ TEST_CASE("quant/quantized_network: every path has its own normalisation") {
   for (const auto& [name, tensor] : nets.supernet.buffers())
     if (name.starts_with("path.u2.")) tensor.mul_(2);
   CHECK(torch::equal(before, evaluate(&nets.supernet, 0, src)));
+}
+
+TEST_CASE("quant/quantized_network: with another path's normalisation a trained path loses accuracy") {
+  Nets nets;
+  train(&nets.float_network, nullptr, 40, 2);
+  const TrainingBatch batch = toy_batch(40, 5);
+  nets.supernet.start_from(nets.float_network, batch.src);
+  train(&nets.supernet, &nets.float_network, 60, 2);
+  recalibrate(&nets.supernet, [&](const std::function<void(const Tensor&)>& use) { use(batch.src); });
+  const auto accuracy = [&](int path) {
+    return (evaluate(&nets.supernet, path, batch.src).argmax(1) == batch.labels).to(torch::kFloat).mean().item<double>();
+  };
+  const double own = accuracy(1);
+  CHECK(own > 0.9);
+  std::map<std::string, Tensor> buffers;
+  for (const auto& [name, tensor] : nets.supernet.buffers()) buffers.emplace(name, tensor);
+  const std::string from = "path.full8.", to = "path.u2.";
+  int swapped = 0;
+  for (auto& [name, tensor] : buffers) {
+    if (!name.starts_with(to)) continue;
+    const Tensor kept = tensor.clone(), other = buffers.at(from + name.substr(to.size()));
+    tensor.copy_(other);
+    other.copy_(kept);
+    ++swapped;
+  }
+  CHECK(swapped > 0);
+  MESSAGE("2 bits with their own normalisation ", own, ", with that of 8 bits ", accuracy(1));
+  CHECK(accuracy(1) < own - 0.1);
 }
 
 TEST_CASE("quant/quantized_network: a configuration no wider than a path runs, scales stay positive") {

@@ -103,6 +103,56 @@ TEST_CASE("commands/budget: milliseconds are relative to the price list's 8 bits
   for (const char* wrong : {"0ms", "ms", "1.2.3ms", "-1ms"}) CHECK_THROWS(bitpilot::read_budget(wrong, model));
 }
 
+TEST_CASE("commands/budget: what a policy cannot spend is told in one line with the range that it can") {
+  bitpilot::ModelData model = bitpilot::testing::sample_model(bitpilot::testing::sample_network());
+  model.statistics.clear();
+  model.ranges.clear();
+  model.budget = {{0, 0.1229}, {1, 0.08}, {3, 0.0299}};
+  CHECK(bitpilot::budget_range(model.budget).least == 0.0299);
+  CHECK(bitpilot::budget_range(model.budget).most == 0.1229);
+  for (const char* met : {"0.03", "0.1", "0.1229", "0.124", "0.0297"}) {  // within the percent that budgets hold to
+    INFO(met);
+    CHECK(bitpilot::budget_warning(met, model, true).empty());
+  }
+  const std::string much = bitpilot::budget_warning("0.2", model, true), little = bitpilot::budget_warning("0.001", model, true);
+  CHECK(much.find("spends 0.1229") != std::string::npos);
+  CHECK(little.find("spends 0.0299") != std::string::npos);
+  for (const std::string& line : {much, little}) {
+    CHECK(line.find("0.0299 to 0.1229") != std::string::npos);
+    CHECK(line.find('\n') == std::string::npos);
+  }
+  bitpilot::PolicyParameters policy = bitpilot::testing::random_policy(model);
+  policy.cost_unit = "ms";
+  policy.reference_ms = 10;
+  model.policy = bitpilot::pack_policy(policy);
+  CHECK(bitpilot::budget_warning("1.1ms", model, true).empty());
+  CHECK(bitpilot::budget_warning("2ms", model, true).find("0.2990ms to 1.2290ms") != std::string::npos);
+}
+
+TEST_CASE("commands/budget: a policy priced in time says so on another processor or kernel set, and only there") {
+  bitpilot::ModelData model = bitpilot::testing::sample_model(bitpilot::testing::sample_network());
+  model.statistics.clear();
+  model.ranges.clear();
+  model.policy = {};
+  const bitpilot::Machine here{"this one", "avx2", 1, "1"};
+  CHECK(bitpilot::price_warning(model, here).empty());
+  bitpilot::PolicyParameters policy = bitpilot::testing::random_policy(model);
+  model.policy = bitpilot::pack_policy(policy);
+  CHECK(bitpilot::price_warning(model, here).empty());  // priced in bit operations
+  policy.cost_unit = "ms";
+  policy.reference_ms = 4;
+  model.policy = bitpilot::pack_policy(policy);
+  CHECK(bitpilot::price_warning(model, here).empty());  // a file from before the machine was kept
+  model.provenance = R"({"recipe": {}, "priced_on": {"cpu": "this one", "isa": "avx2"}})";
+  CHECK(bitpilot::price_warning(model, here).empty());
+  for (const bitpilot::Machine& other : {bitpilot::Machine{"another", "avx2", 1, "1"}, bitpilot::Machine{"this one", "scalar", 1, "1"}}) {
+    const std::string line = bitpilot::price_warning(model, other);
+    CHECK(line.find("this one with avx2") != std::string::npos);
+    CHECK(line.find(other.cpu + " with " + other.isa) != std::string::npos);
+    CHECK(line.find('\n') == std::string::npos);
+  }
+}
+
 TEST_CASE("commands/budget: the integrator holds the mean cost of a stream that differs from validation") {
   for (const double factor : {0.8, 1.0, 1.3}) {
     BudgetIntegrator integrator(kTable, 0.4);
