@@ -29,7 +29,7 @@ TEST_CASE("experiments/cost_choice: bit operations, or this machine's times of t
   const BitSpace space = make_bit_space(network, {2, 8});
   CHECK(read_cost("bops", network, space).table.unit() == "bops");
   std::vector<ProfileEntry> entries;
-  for (int l = 0; l < network.layer_count(); ++l) entries.push_back({l, 8, 8, space.layers[static_cast<std::size_t>(l)].blocks, 0.5, 0, "k"});
+  for (int l = 0; l < network.layer_count(); ++l) entries.push_back({l, 8, 8, space.layers[static_cast<std::size_t>(l)].blocks, 0.5, 0.01, 0, 0, "k"});
   const testing::TemporaryFolder folder;
   const std::string file = folder.path("profile.json");
   write_file_atomically(file, profile_text(this_machine(active_kernels(), 1), network, space, entries, 0.25));
