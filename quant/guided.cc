@@ -14,6 +14,7 @@ namespace {
 constexpr double kAverage = 0.9;  // of the gradients' norms over steps
 constexpr double kFrozenWithin = 0.05, kNearWithin = 0.1;  // steps
 constexpr int kLloydIterations = 10;
+constexpr double kCaptured = 1.0 / 48;  // R below which a layer's weights have chosen their levels: a quarter of an even spread
 constexpr double kEpsilon = 1e-12;
 
 Tensor step_of(const Tensor& log_step, int bits) { return log_step.detach().exp() * static_cast<double>(1 << (8 - bits)); }
@@ -54,19 +55,18 @@ void refit_steps(const Tensor& weight, const Tensor& log_step, int bits) {
   log_step.detach().copy_((step / static_cast<double>(1 << (8 - bits))).log());
 }
 
-GuidedTraining::GuidedTraining(QuantizedNetwork* network, const BitConfig& config, std::int64_t steps, std::int64_t steps_per_epoch,
-                               GuidedOptions options)
-    : steps_(steps), steps_per_epoch_(steps_per_epoch), options_(options) {
+GuidedTraining::GuidedTraining(QuantizedNetwork* network, const BitConfig& config, std::int64_t steps, GuidedOptions options)
+    : parameters_(network->parameters()), steps_(steps), options_(options) {
   const int count = network->network().layer_count();
   layers_.resize(static_cast<std::size_t>(count));
-  const NamedTensors parameters = network->parameters();
+  for (const auto& [name, tensor] : parameters_) before_.emplace_back(name, tensor.detach().clone());
   for (int l = 0; l < count; ++l) {
     Layer& layer = layers_[static_cast<std::size_t>(l)];
     layer.bits = config[static_cast<std::size_t>(l)].weight;
     layer.guided = !network->network().fixed(l);
     const std::string& name = network->network().layer(l).name;
-    layer.weight = tensor_named(parameters, name + ".weight");
-    layer.log_step = tensor_named(parameters, name + ".log_step");
+    layer.weight = tensor_named(parameters_, name + ".weight");
+    layer.log_step = tensor_named(parameters_, name + ".log_step");
   }
   norms_ = torch::zeros({count, 2});
   conflicts_ = torch::zeros({count, 2});
@@ -81,6 +81,10 @@ Tensor GuidedTraining::activations(int, const Tensor& value, const ActivationQua
 double GuidedTraining::rho(std::int64_t step) const {
   const double at = static_cast<double>(step + 1) / static_cast<double>(steps_);
   return at <= options_.quiet ? 0.0 : options_.strength * (at - options_.quiet) / (1 - options_.quiet);
+}
+
+void GuidedTraining::keep() {
+  for (std::size_t i = 0; i < parameters_.size(); ++i) before_[i].second.copy_(parameters_[i].second.detach());
 }
 
 bool GuidedTraining::freezes(std::int64_t step) const {
@@ -102,7 +106,7 @@ void GuidedTraining::begin_step(std::int64_t step) {
     layer.frozen = steps_away(layer.weight.detach(), layer.log_step, layer.bits).abs() < kFrozenWithin;
     layer.weight.detach().copy_(torch::where(layer.frozen, layer.level, layer.weight.detach()));
   }
-  if (step == steps_ - steps_per_epoch_) conflicts_.zero_();
+  if (rho(step) > 0 && (step == 0 || rho(step - 1) <= 0)) keep();
 }
 
 void GuidedTraining::constrain() {
@@ -114,8 +118,7 @@ void GuidedTraining::constrain() {
 void GuidedTraining::shape(std::int64_t step, const NamedTensors& parameters, std::vector<Tensor>* gradients) {
   torch::NoGradGuard guard;
   const double strength = rho(step);
-  const bool last_epoch = step >= steps_ - steps_per_epoch_;
-  if (strength <= 0 && !last_epoch) return;
+  if (strength <= 0) return;
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     Layer& layer = layers_[l];
     if (!layer.guided) continue;
@@ -126,11 +129,10 @@ void GuidedTraining::shape(std::int64_t step, const NamedTensors& parameters, st
       Tensor free = of_loss;
       if (layer.frozen.defined()) free = torch::where(layer.frozen, torch::zeros_like(of_loss), of_loss);
       const double loss_norm = free.norm().item<double>(), grid_norm = of_grid.norm().item<double>();
-      if (last_epoch && loss_norm > 0 && grid_norm > 0) {
+      if (loss_norm > 0 && grid_norm > 0 && grid_distance(layer.weight.detach(), layer.log_step, layer.bits) > kCaptured) {
         conflicts_[static_cast<std::int64_t>(l)][0] += (free * of_grid).sum().item<double>() / (loss_norm * grid_norm);
         conflicts_[static_cast<std::int64_t>(l)][1] += 1;
       }
-      if (strength <= 0) continue;
       float* average = norms_.data_ptr<float>() + 2 * l;
       const bool fresh = average[0] == 0 && average[1] == 0;
       average[0] = static_cast<float>(fresh ? loss_norm : kAverage * average[0] + (1 - kAverage) * loss_norm);
@@ -140,7 +142,11 @@ void GuidedTraining::shape(std::int64_t step, const NamedTensors& parameters, st
   }
 }
 
-NamedTensors GuidedTraining::state() const { return {{"guided.norms", norms_}, {"guided.conflicts", conflicts_}}; }
+NamedTensors GuidedTraining::state() const {
+  NamedTensors list{{"guided.norms", norms_}, {"guided.conflicts", conflicts_}};
+  for (const auto& [name, tensor] : before_) list.emplace_back("guided.before." + name, tensor);
+  return list;
+}
 
 std::vector<GuidedLayer> GuidedTraining::measure() const {
   torch::NoGradGuard guard;

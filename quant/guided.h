@@ -35,20 +35,21 @@ struct GuidedOptions {
   int refit = 100;                ///< steps between refits of the grid, at least 1
 };
 
-/// What one layer was like when training ended.
+/// What one layer was like when training ended (or `conflict`: on the way).
 struct GuidedLayer {
   double distance = 0;  ///< R
   double near = 0;      ///< share of the weights within a tenth of a step of their level
   double sqnr_db = 0;   ///< signal over rounding noise
-  double conflict = 0;  ///< cosine of (grad loss, grad R) over the weights not yet frozen, mean of the last epoch's steps
+  double conflict = 0;  ///< cosine of (grad loss, grad R), mean over the steps in which the pull acts and R is above 1/48: later the
+                        ///< weights stand on their levels, where the pull has no direction of its own.  0: there were no such steps
 };
 
-/// The one arithmetic and the one regulariser of a guided training: weights pass unrounded, activations are rounded late, the rest happens
-/// to the gradients.  Everything is a function of the step and of what checkpoints hold: the network's tensors and state().
+/// The one arithmetic and the one regulariser of a guided training: weights pass unrounded, activations are rounded from a share of the steps
+/// on, the rest happens to the gradients.  Everything is a function of the step and of what checkpoints hold: the network's tensors and state().
 class GuidedTraining : public Quantizers {
  public:
   /// `config` tells each layer's bits; stem and classifier are not guided (8 bits lose nothing).  `network` must outlive this.
-  GuidedTraining(QuantizedNetwork* network, const BitConfig& config, std::int64_t steps, std::int64_t steps_per_epoch, GuidedOptions options);
+  GuidedTraining(QuantizedNetwork* network, const BitConfig& config, std::int64_t steps, GuidedOptions options);
 
   torch::Tensor weights(int layer, const torch::Tensor& weight, const torch::Tensor& log_step, int bits) const override;
   torch::Tensor activations(int layer, const torch::Tensor& value, const ActivationQuantizer& quantizer) const override;
@@ -59,6 +60,9 @@ class GuidedTraining : public Quantizers {
   /// Adds the pull to a step's gradients (a GradientHook).
   void shape(std::int64_t step, const NamedTensors& parameters, std::vector<torch::Tensor>* gradients);
   NamedTensors state() const;
+  /// Copies of the network's parameters, in its order, as they stood before the first step that pulls (without a pull: at the start):
+  /// trained for the same time and with the same activations as the end, but not moved to the grid yet.
+  const NamedTensors& before_pull() const { return before_; }
 
   /// [layer]; guided layers only carry figures.
   std::vector<GuidedLayer> measure() const;
@@ -73,14 +77,16 @@ class GuidedTraining : public Quantizers {
     torch::Tensor frozen, level;  // bool and value of each weight; undefined before the freeze
   };
   double rho(std::int64_t step) const;
+  void keep();
   bool freezes(std::int64_t step) const;
 
   std::vector<Layer> layers_;
-  std::int64_t steps_, steps_per_epoch_;
+  NamedTensors parameters_, before_;
+  std::int64_t steps_;
   GuidedOptions options_;
   bool rounds_activations_ = false;
   torch::Tensor norms_;      // [layers, 2] averaged norms of grad loss and grad R; 0 before the first pull
-  torch::Tensor conflicts_;  // [layers, 2] sum of cosines over the last epoch, and how many
+  torch::Tensor conflicts_;  // [layers, 2] sum of cosines, and how many
 };
 
 }  // namespace bitpilot

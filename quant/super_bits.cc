@@ -69,11 +69,22 @@ Residuals decompose(const Tensor& z) {
 
 int gated_bits(bool four, bool eight) { return !four ? 2 : eight ? 8 : 4; }
 
-SuperBits::SuperBits(QuantizedNetwork* network, std::int64_t steps, SuperBitOptions options)
-    : network_(network->network()), space_(network->space()), bops_(bops_table(network_, space_)), steps_(steps), options_(std::move(options)) {
-  if (options_.ladder != std::vector<int>{2, 4, 8})
+void check_super_bits(const Network& network, const SuperBitOptions& options) {
+  if (options.ladder != std::vector<int>{2, 4, 8})
     throw Error(ExitCode::kData, "a ladder of bit-widths whose coarse levels do not lie on the fine ones", "abs, ladder",
                 "take [2, 4, 8]: each width must be twice the one before");
+  for (const FusedStep& step : fuse(network)) {
+    const bool gated = !step.readers.empty() && std::none_of(step.readers.begin(), step.readers.end(), [&](int reader) { return network.fixed(reader); });
+    if (gated && !step.relu)
+      throw Error(ExitCode::kData, "the value of a layer has no ReLU behind, its codes would need a sign",
+                  "abs, backbone " + network.name + ", " + network.layer(step.layer).name,
+                  "take a backbone whose values are all rectified, as resnet8 or ds_cnn");
+  }
+}
+
+SuperBits::SuperBits(QuantizedNetwork* network, std::int64_t steps, SuperBitOptions options)
+    : network_(network->network()), space_(network->space()), bops_(bops_table(network_, space_)), steps_(steps), options_(std::move(options)) {
+  check_super_bits(network_, options_);
   const int count = network_.layer_count();
   layers_.resize(static_cast<std::size_t>(count));
   const std::vector<int>& groups = network_.width_groups();
@@ -84,9 +95,6 @@ SuperBits::SuperBits(QuantizedNetwork* network, std::int64_t steps, SuperBitOpti
       all = all && !network_.fixed(reader);
     }
     layers_[step.layer].gated = all;
-    if (all && !step.relu)
-      throw Error(ExitCode::kData, "the value of a layer has no ReLU behind, its codes would need a sign", network_.layer(step.layer).name,
-                  "take a backbone whose values are all rectified, as resnet8 or ds_cnn");
   }
   const NamedTensors parameters = network->parameters();
   for (int l = 0; l < count; ++l) {

@@ -44,10 +44,13 @@ struct SuperBitOptions {
   bool two_stage = false;            ///< the control: filters are pruned in the first half of the steps, bits learned in the second
 };
 
+/// Throws Error(kData) on another ladder, and where an adaptive layer of `network` reads a value without a ReLU (its codes would need a sign).
+void check_super_bits(const Network& network, const SuperBitOptions& options);
+
 /// The arithmetic and the cost of the search; its thresholds are what the optimiser moves.  One path, trained by one thread at a time.
 class SuperBits : public Quantizers {
  public:
-  /// `network` must outlive this.  Throws Error(kData) on another ladder, and where an adaptive layer reads a value without a ReLU.
+  /// `network` must outlive this and pass check_super_bits.
   SuperBits(QuantizedNetwork* network, std::int64_t steps, SuperBitOptions options);
 
   torch::Tensor weights(int layer, const torch::Tensor& weight, const torch::Tensor& log_step, int bits) const override;

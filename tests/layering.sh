@@ -26,7 +26,7 @@ allowed() {
     quant/*)                   echo "$quant" "$json|$torch|$pixels" ;;
     env/*)                     echo "$env" "$json|$torch|$pixels" ;;
     policy/*)                  echo "policy/|$env" "$json|$torch|$pixels|lpsolve/" ;;
-    experiments/person/*)      echo "$floor" "opencv2/(core|imgproc|imgcodecs|videoio|objdetect)" ;;
+    experiments/person/*)      echo "experiments/person/|$floor" "opencv2/(core|imgproc|imgcodecs|videoio|objdetect)" ;;
     experiments/*)             echo "(experiments|policy|env|quant|runtime|data)/" "$json|$torch|$pixels|onnx/" ;;
     tests/*)                   echo "(tests|experiments|policy|env|quant|runtime|data)/" "$json|$torch|opencv2/|doctest/|zlib\.h|onnx/" ;;
     *)                         echo "none" "none" ;;

@@ -14,15 +14,14 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "env/outcomes.h"
 #include "experiments/config_trials.h"
 #include "experiments/methods/method.h"
 #include "experiments/size_account.h"
-#include "experiments/training_data.h"
-#include "policy/paired_bootstrap.h"
+#include "experiments/validation.h"
 #include "quant/filter_order.h"
 #include "quant/found_bits.h"
 #include "quant/super_bits.h"
+#include "runtime/core/backbones.h"
 #include "runtime/core/cost.h"
 #include "runtime/core/json.h"
 #include "runtime/format/reduce_model.h"
@@ -48,6 +47,9 @@ SuperBitOptions read_settings(const Recipe& recipe) {
   }
   if (recipe.paths.size() != 1 || !recipe.paths.front().layers.empty() || recipe.paths.front().width != 1)
     reader.fail("abs learns the bits of one network: it takes one uniform path of full width");
+  if (recipe.policy.enabled) reader.fail("abs learns no policy: set policy.enabled to false");
+  // Before any training: every layer is told by the backbone alone, so any picture size serves.
+  check_super_bits(make_backbone(recipe.backbone, {3, 96, 96}, 2, recipe.width), options);
   return options;
 }
 
@@ -105,12 +107,15 @@ class Abs : public Method {
                 {"two_stage", options_.two_stage},
                 {"layers", layers_json(found, supernet.space())},
                 {"bops", spent},
-                {"relative", spent / bops.reference()},
+                {"of_uniform8", spent / bops.reference()},
                 {"of_uniform4", spent / bops.cost(uniform_config(supernet.space(), 4, 4))}};
     pack_single_widths(&model);
+    const SizeAccount whole = account_size(model, found);
     const auto tell = [&](const char* as) {  // of its bits alone: how wide the anchor is does not count
+      SizeAccount size = account_size(model, found);
+      size.float_raw = whole.float_raw;  // both are smaller than one float network, the whole one
       record["macs"][as] = model.network.macs();
-      record["size"][as] = size_json(account_size(model, found));
+      record["size"][as] = size_json(size);
     };
     tell("whole");
     drop_idle_filters(&model);
@@ -123,19 +128,6 @@ class Abs : public Method {
   }
 
  private:
-  /// What prices are chosen by.
-  static json validated(const FinishedTraining& training) {
-    const Recipe& recipe = training.request.recipe;
-    const auto set = first_images(training.splits.validation, static_cast<std::size_t>(recipe.evaluation_images));
-    const std::vector<Sample> samples =
-        evaluation_samples(*set, EvaluationSet::kSeen, standard_mixture(), training.model.network.input_shape(), training.model.preprocessing.stretch);
-    const OutcomeTable table =
-        roll_out(std::make_shared<const Model>(training.model), samples.size(), [&](std::size_t i) { return samples[i]; }, training.request.threads);
-    std::vector<std::uint8_t> correct(table.size());
-    for (std::size_t i = 0; i < table.size(); ++i) correct[i] = table.correct(i, 0);
-    return {{"accuracy", share_right(correct)}, {"images", table.size()}};
-  }
-
   SuperBitOptions options_;
   bool searching_ = true;
   std::shared_ptr<SuperBits> search_;

@@ -1,9 +1,11 @@
 // QGT (arXiv:2103.06231): weights are steered to the grid instead of rounded while they learn.
 //
-//   supernet    one path; the forward pass is float, a regulariser pulls every layer's weights to its levels ever harder, activations are
-//               rounded late, weights that have arrived are frozen at the end                                  (quant/guided)
-//   end         weights become their codes, normalisation is recalibrated, the integer model is judged like any other
-//   report      which layers compression hurts, and what one bit more would bring      (experiments/bottlenecks: bottlenecks.json, *.svg)
+//   supernet    one path; no weight is rounded in the forward pass, a regulariser pulls every layer's weights to its levels ever harder,
+//               weights that have arrived are frozen at the end; activations are rounded, by learned steps, from a share of the steps on:
+//               early in the committed recipes, because values at 2 bits need longer than the end of a training     (quant/guided)
+//   end         weights become their codes (stem and classifier at 8 bits, as in every configuration here), normalisation is recalibrated, the integer model is judged like any other
+//   report      which layers compression hurts, and what one bit more would bring, made on the weights from before the pull: those that
+//               training ends with stand on their levels already                       (experiments/bottlenecks: bottlenecks.json, *.svg)
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -11,6 +13,7 @@
 #include "experiments/methods/method.h"
 #include "experiments/size_account.h"
 #include "experiments/training_data.h"
+#include "experiments/validation.h"
 #include "quant/guided.h"
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
@@ -40,6 +43,7 @@ QgtRecipe read_settings(const Recipe& recipe) {
   settings.report_images = static_cast<int>(reader.integer("report_images", 0, 1000000, settings.report_images));
   if (recipe.paths.size() != 1 || recipe.supernet.size() != 1 || recipe.paths.front().width != 1)
     reader.fail("qgt steers one set of weights to one grid: it takes one path of full width and one stage");
+  if (recipe.policy.enabled) reader.fail("qgt learns no policy: set policy.enabled to false");
   return settings;
 }
 
@@ -48,8 +52,7 @@ class Qgt : public Method {
   explicit Qgt(const Recipe& recipe) : settings_(read_settings(recipe)) {}
 
   void begin_stage(const MethodStage& stage, TrainingOptions* options) override {
-    guided_ = std::make_shared<GuidedTraining>(stage.network, stage.network->paths().front().config, stage.steps, stage.steps_per_epoch,
-                                               settings_.guided);
+    guided_ = std::make_shared<GuidedTraining>(stage.network, stage.network->paths().front().config, stage.steps, settings_.guided);
     stage.network->set_quantizers(guided_);
     options->begin_step = [guided = guided_](std::int64_t step) { guided->begin_step(step); };
     options->shape_gradients = [guided = guided_](std::int64_t step, const NamedTensors& parameters, std::vector<torch::Tensor>* gradients) {
@@ -67,7 +70,6 @@ class Qgt : public Method {
 
   void end_stage(const MethodStage& stage) override {
     trained_ = guided_->measure();
-    weights_ = copies(stage.network);
     guided_->round_weights();
     stage.network->set_quantizers(nullptr);
   }
@@ -88,25 +90,18 @@ class Qgt : public Method {
     }
     std::cout << recipe.name << "  " << size["raw_bytes"] << " bytes raw, " << size["times_smaller"] << " times smaller than float; file "
               << size["file_bytes"] << "\n";
-    return {{"name", "qgt"}, {"size", size}};
+    return {{"name", "qgt"}, {"size", size}, {"validation", validated(*training)}};
   }
 
  private:
-  static NamedTensors copies(QuantizedNetwork* network) {
-    NamedTensors list;
-    for (const auto& [name, tensor] : network->parameters())
-      if (name.ends_with(".weight")) list.emplace_back(name, tensor.detach().clone());
-    return list;
-  }
-  /// Exchanges the network's weights with the copies.
-  void exchange_weights(QuantizedNetwork* network) {
+  /// Exchanges the network's parameters with those from before the pull.
+  void exchange(QuantizedNetwork* network) {
     torch::NoGradGuard guard;
-    std::size_t at = 0;
-    for (auto& [name, tensor] : network->parameters()) {
-      if (!name.ends_with(".weight")) continue;
-      const torch::Tensor now = tensor.detach().clone();
-      tensor.detach().copy_(weights_[at].second);
-      weights_[at++].second = now;
+    const NamedTensors parameters = network->parameters();
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      const torch::Tensor now = parameters[i].second.detach().clone();
+      parameters[i].second.detach().copy_(guided_->before_pull()[i].second);
+      guided_->before_pull()[i].second.copy_(now);
     }
   }
 
@@ -125,16 +120,15 @@ class Qgt : public Method {
       samples.clear();
     }
     if (!samples.empty()) batches.push_back(to_batch(samples, training->model.network.input_shape()));
-    exchange_weights(&training->supernet);
+    exchange(&training->supernet);
     BottleneckReport report = find_bottlenecks(&training->supernet, training->supernet.paths().front().config, trained_, batches, recipe.seed);
-    exchange_weights(&training->supernet);
+    exchange(&training->supernet);
     return report;
   }
 
   QgtRecipe settings_;
   std::shared_ptr<GuidedTraining> guided_;
   std::vector<GuidedLayer> trained_;
-  NamedTensors weights_;  // as training left them
 };
 
 }  // namespace

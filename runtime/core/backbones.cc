@@ -116,8 +116,7 @@ Network person_net(Shape input, int classes, int width) {
   struct Pair {
     int factor, stride;
   };
-  constexpr std::array<Pair, 13> kPairs{
-      {{2, 1}, {4, 2}, {4, 1}, {8, 2}, {8, 1}, {16, 2}, {16, 1}, {16, 1}, {16, 1}, {16, 1}, {16, 1}, {32, 2}, {32, 1}}};
+  constexpr std::array<Pair, 10> kPairs{{{2, 1}, {4, 2}, {4, 1}, {8, 2}, {8, 1}, {16, 2}, {16, 1}, {32, 2}, {32, 1}, {32, 1}}};
   Network network;
   network.name = "person_net";
   int x = network.relu(network.conv("stem", network.input(input), width, 3, 2));

@@ -24,8 +24,9 @@ Network ds_cnn(Shape input, int classes, int width = 16);
 /// Inverted residuals with linear bottlenecks; ReLU6 is ReLU here.  300.8 MMACs at 224x224x3.  Source: Sandler et al.,
 /// arXiv:1801.04381.
 Network mobilenet_v2(Shape input, int classes, int width = 32);
-/// Person-detection class: 13 depthwise-separable pairs at a quarter of MobileNetV1's width, at most 0.28 M parameters
-/// at 96x96. Source: Howard et al., arXiv:1704.04861.
+/// Person-detection class: depthwise-separable pairs at a quarter of MobileNetV1's width, at most 0.28 M parameters at
+/// 96x96. Four of its five equal pairs in the middle are left out and one more stands at the end: a filter's bias and
+/// gain do not shrink with the bits, so few wide layers compress better. Source: Howard et al., arXiv:1704.04861.
 Network person_net(Shape input, int classes, int width = 8);
 
 /// Names that make_backbone knows.

@@ -18,8 +18,10 @@ search --set name=free --set method.lambda=0 --float-from "$work/dear" --out "$w
 python3 - "$work" <<'PY' || fail "summaries"
 import json, os, sys
 dear, free = (json.load(open(f"{sys.argv[1]}/{run}/summary.json"))["method"] for run in ("dear", "free"))
-assert free["layers"] == [[8, 8]] * 8 and free["relative"] == 1 and free["macs"]["pruned"] == free["macs"]["whole"], free
+assert free["layers"] == [[8, 8]] * 8 and free["of_uniform8"] == 1 and free["macs"]["pruned"] == free["macs"]["whole"], free
 assert dear["of_uniform4"] < 0.5 and dear["macs"]["pruned"] < dear["macs"]["whole"], dear
+whole, pruned = dear["size"]["whole"], dear["size"]["pruned"]
+assert pruned["float_raw_bytes"] == whole["float_raw_bytes"] and pruned["times_smaller"] > whole["times_smaller"], dear["size"]
 assert any(len(layer) == 3 for layer in dear["layers"]), dear["layers"]
 assert os.path.getsize(f"{sys.argv[1]}/dear/model.safetensors") < 0.5 * os.path.getsize(f"{sys.argv[1]}/free/model.safetensors")
 floats = [json.load(open(f"{sys.argv[1]}/{run}/summary.json"))["float"] for run in ("dear", "free")]
@@ -79,4 +81,12 @@ grep -q '<svg' "$work/curve.svg" || fail "no picture"
 [ $? -eq 2 ] && grep -q 'NAME=DIR' "$work/bad.log" || fail "a series without runs: $(cat "$work/bad.log")"
 "$train" curve --series x="$work/dear" --split train --json - >"$work/bad.log" 2>&1
 [ $? -eq 2 ] || fail "an unknown split: $(cat "$work/bad.log")"
+# What the recipe alone can tell is refused before anything is trained.
+refuse() {  # WORD SETTING…
+  search "${@:2}" --out "$work/refused" >"$work/bad.log" 2>&1
+  [ $? -eq 3 ] && grep -q "$1" "$work/bad.log" && [ ! -e "$work/refused/float.safetensors" ] || fail "${*:2}: $(cat "$work/bad.log")"
+}
+refuse 'take \[2, 4, 8\]' --set method.ladder=[2,3]
+refuse 'ReLU' --set backbone=mobilenet_v2
+refuse 'policy.enabled' --set policy.enabled=true
 exit $failed

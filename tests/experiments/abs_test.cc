@@ -18,7 +18,7 @@ namespace {
 constexpr int kSteps = 40;
 
 Recipe recipe_with(const json& method) {
-  return recipe_from_json({{"paths", {{{"name", "abs"}, {"weight", 4}}}}, {"method", method}}, "test");
+  return recipe_from_json({{"paths", {{{"name", "abs"}, {"weight", 4}}}}, {"policy", {{"enabled", false}}}, {"method", method}}, "test");
 }
 
 /// A toy network in the hands of a method: both stages, without files.
@@ -97,9 +97,16 @@ TEST_CASE("experiments/abs: a run resumed in fine-tuning goes on with what its c
 
 TEST_CASE("experiments/abs: wrong settings are refused in one line") {
   CHECK_THROWS_WITH_AS(make_method(recipe_with({{"name", "abs"}, {"lambada", 1}})), doctest::Contains("lambda"), Error);
-  Toy toy({{"name", "abs"}, {"ladder", {2, 3}}});
-  TrainingOptions options;
-  CHECK_THROWS_WITH_AS(toy.method->begin_stage(toy.stage(0), &options), doctest::Contains("[2, 4, 8]"), Error);
+  CHECK_THROWS_WITH_AS(make_method(recipe_with({{"name", "abs"}, {"ladder", {2, 3}}})), doctest::Contains("[2, 4, 8]"), Error);
+  Recipe mobile = recipe_with({{"name", "abs"}});
+  mobile.backbone = "mobilenet_v2";
+  CHECK_THROWS_WITH_AS(make_method(mobile), doctest::Contains("ReLU"), Error);
+  for (const char* method : {"abs", "qgt"}) {
+    Recipe policy = recipe_with({{"name", method}});
+    CHECK_NOTHROW(make_method(policy));
+    policy.policy.enabled = true;
+    CHECK_THROWS_WITH_AS(make_method(policy), doctest::Contains("policy.enabled"), Error);
+  }
   Recipe two = recipe_with({{"name", "abs"}});
   two.paths.push_back({"u8", 8, 8, 1, 1, {}});
   CHECK_THROWS_WITH_AS(make_method(two), doctest::Contains("one uniform path"), Error);

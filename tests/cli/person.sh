@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# The maker of the person / no-person set cuts patches that `bitpilot train` reads, and tells what is wrong with what it is given.
+set -u
+[ "${BITPILOT_TRAINING:-ON}" = ON ] || { echo "skipped: built without the training side"; exit 0; }
+maker=$BITPILOT_BIN/make-person-patches
+video=/usr/share/doc/opencv-doc/examples/data/vtest.avi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=0
+fail() { echo "FAILED: $*"; failed=1; }
+
+check() {  # CODE WORD ARGS…
+  "$maker" "${@:3}" >"$work/log" 2>"$work/err"
+  local code=$?
+  [ "$code" -eq "$1" ] && grep -q -- "$2" "$work/err" || fail "make-person-patches ${*:3}: exit $code, want $1 with \"$2\": $(cat "$work/err")"
+}
+check 2 'make-person-patches: .*--video' --out "$work/x"
+check 2 'give 1 to 999' --video "$work/none" --out "$work/x" --stride 0
+check 2 'is no option' --vdeo "$work/none"
+check 3 'cannot be read' --video "$work/none" --out "$work/x"
+printf 'a.png someone\n' >"$work/bad"
+check 3 'is no correction' --video "$work/none" --out "$work/x" --corrections "$work/bad"
+[ -e "$work/x" ] && fail "a refused call left its folder"
+
+[ -e "$video" ] || { echo "skipped: $video is missing (scripts/install_packages brings it)"; exit $failed; }
+"$maker" --video "$video" --out "$work/set" --stride 10 >"$work/log" 2>"$work/err" || { cat "$work/log" "$work/err"; fail "the set"; }
+for part in train test; do
+  for label in person no_person; do
+    count=$(find "$work/set/$part/$label" -name '*.png' | wc -l)
+    [ "$count" -ge 50 ] || fail "$count patches in $part/$label"
+  done
+done
+told=$(grep -o 'alone [0-9.]* %' "$work/log" | grep -o '[0-9.]*')
+python3 -c "import sys; told = float(sys.argv[1]); sys.exit(not 0 < told < 60)" "$told" || fail "the background tells $told %"
+
+# Corrections: one patch dropped, one moved to the other class, one that names nothing.
+first=$(basename "$(find "$work/set/test/person" -name '*.png' | sort | head -n 1)")
+second=$(basename "$(find "$work/set/test/person" -name '*.png' | sort | sed -n 2p)")
+printf '# by eye\n%s drop\n%s no_person\nf9999_x000_y000_s001.png drop\n' "$first" "$second" >"$work/corrections"
+"$maker" --video "$video" --out "$work/corrected" --stride 10 --corrections "$work/corrections" >"$work/log" 2>"$work/err" || fail "the corrected set"
+[ ! -e "$work/corrected/test/person/$first" ] && [ ! -e "$work/corrected/test/no_person/$first" ] || fail "a dropped patch is there"
+[ -e "$work/corrected/test/no_person/$second" ] || fail "a corrected patch kept its class"
+[ "$(grep -c warning "$work/err")" = 1 ] && grep -q 'f9999_x000_y000_s001.png.*corrects no test patch' "$work/err" || fail "a stale correction: $(cat "$work/err")"
+
+diff -r "$work/set/train" "$work/corrected/train" >"$work/log" || fail "two calls cut different patches: $(head -n 3 "$work/log")"
+
+# A folder that a recipe reads.
+"$BITPILOT_BIN/bitpilot-train" train --config "$BITPILOT_SOURCE/experiments/configs/qgt_person.json" --data "$work/set" --out "$work/run" --quiet \
+  --set train_images=64 --set batch=32 --set evaluation_images=20 --set calibration_images=64 --set float.epochs=1 --set supernet.epochs=1 \
+  --set method.report_images=0 >"$work/log" 2>&1 || { cat "$work/log"; fail "training on the patches"; }
+python3 - "$work/run/summary.json" <<'PY' || fail "the size of the person net"
+import json, sys
+size = json.load(open(sys.argv[1]))["method"]["size"]
+assert size["times_smaller"] >= 13 and size["file_bytes"] <= 90000, size
+PY
+exit $failed
