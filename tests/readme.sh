@@ -43,6 +43,13 @@ sed 's/"metrics":{/"metrics":{"rivals":null,/' "$scratch/experiments/results/a/o
 sed 's/"metrics":{/"metrics":{"rivals":{"gain":0},/' "$scratch/experiments/results/a/two.json" >"$scratch/two" && mv "$scratch/two" "$scratch/experiments/results/a/two.json"
 expect_exit 0 "${write[@]}"
 grep -qF '| points | +92.00 | 1 |' "$scratch/README.md" || { cat "$scratch/README.md"; fail "a table of the records with rivals is wrong"; }
+# A table of another page stands there, and a page that differs is found.
+printf '{"tables":[{"name":"t","rows":[]%s},{"name":"p","page":"docs/p.md","rows":[{"label":"policy"}],"columns":[{"title":"accuracy","value":"metrics.accuracy","unit":"percent"}]}]}' ',"columns":[]' >"$scratch/docs/tables.json"
+printf '<!-- table p -->\n<!-- end of table -->\n' >"$scratch/docs/p.md"
+expect_exit 5 "${write[@]}" --check
+expect_exit 0 "${write[@]}"
+grep -qF '| policy | 91.00 ± 1.41 % | 2 |' "$scratch/docs/p.md" || { cat "$scratch/docs/p.md"; fail "the table of another page is wrong"; }
+expect_exit 0 "${write[@]}" --check
 rm -r "$scratch/experiments/results"
 tables '{"title":"accuracy","value":"metrics.accuracy","unit":"percent"}' >"$scratch/docs/tables.json"
 expect_exit 0 "${write[@]}"

@@ -175,7 +175,7 @@ TEST_CASE("policy/policy_report: shuffled evidence leaves no gain, and the parts
   CHECK(entry["relative"].get<double>() > report["policy_relative"].get<double>());
   // On the pictures that the table was made on a budget is met; on others within a few standard errors.
   const auto again = policy_report(f.model, f.validation, {{"same", &f.validation, {}}}, options);
-  CHECK(again["sets"]["same"]["budget"]["largest_deviation"].get<double>() < 0.002);
+  CHECK(again["sets"]["same"]["budget"]["largest_deviation"].get<double>() < 0.005);  // lines between points 1 % apart
   for (const auto& row : set["sweep"])
     CHECK(std::abs(row["budget"]["deviation"].get<double>()) < 5 * row["budget"]["standard_error"].get<double>() + 0.002);
   CHECK(set["shuffles"]["both"]["gain_over_hull"].get<double>() < 0.005);

@@ -23,6 +23,7 @@ using bitpilot::testing::SampleOptions;
 
 namespace {
 
+constexpr double kFaint = 0.3;   // brightness of the band that tells the class: some pictures stay hard
 constexpr std::size_t kU4 = 1;  // of sample_model's anchors u2, u4, u8, half8
 
 /// A simulator that knows one thing: what a bit of every weight and activation is worth.
@@ -213,14 +214,14 @@ TEST_CASE("policy/offset_learner: on a trained toy network the relaxed forward s
     options.learning_rate = 3e-3;
     TrainingLoop loop(trained, teacher, steps, options);
     for (int i = 0; i < steps; ++i) {
-      TrainingBatch batch = testing::toy_pictures(50, static_cast<std::uint64_t>(100 + i), 0.5);
+      TrainingBatch batch = testing::toy_pictures(50, static_cast<std::uint64_t>(100 + i), kFaint);
       batch.src = batch.src / 1.5;
       loop.step(batch, batch);
     }
   };
   // Pictures as the runtime gets them: codes of 8 bits in 0..1, without stretching.
   const auto at = [](std::size_t i) {
-    const TrainingBatch one = testing::toy_pictures(5, 1000 + i / 5, 0.5);
+    const TrainingBatch one = testing::toy_pictures(5, 1000 + i / 5, kFaint);
     Image image(12, 12, 1);
     const torch::Tensor codes = (one.src[static_cast<std::int64_t>(i % 5)] * (255 / 1.5)).round().contiguous();
     for (std::size_t pixel = 0; pixel < image.pixels.size(); ++pixel)
@@ -234,9 +235,9 @@ TEST_CASE("policy/offset_learner: on a trained toy network the relaxed forward s
   };
   train(&float_network, nullptr, 30);
   const CalibrationBatches batches = [](const std::function<void(const torch::Tensor&)>& use) {
-    for (std::uint64_t b = 0; b < 4; ++b) use(testing::toy_pictures(50, 500 + b, 0.5).src / 1.5);
+    for (std::uint64_t b = 0; b < 4; ++b) use(testing::toy_pictures(50, 500 + b, kFaint).src / 1.5);
   };
-  supernet.start_from(float_network, testing::toy_pictures(50, 500, 0.5).src / 1.5);
+  supernet.start_from(float_network, testing::toy_pictures(50, 500, kFaint).src / 1.5);
   train(&supernet, &float_network, 30);
   recalibrate(&supernet, batches);
   ModelData model = export_model(&supernet, batches);

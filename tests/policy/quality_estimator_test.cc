@@ -49,7 +49,8 @@ TEST_CASE("policy/quality_estimator: severities of trained families are ranked o
                unlike = rank_correlation(pictures_of(model, {{7}}, 1500, 4), pixels, p);
   MESSAGE("rank correlation: seen ", seen, ", unseen but alike ", like_a_seen_one, ", unseen and unlike ", unlike);
   CHECK(seen > 0.8);
-  CHECK(like_a_seen_one > 0.6);
+  CHECK(like_a_seen_one > 0.4);  // half of what either trained family shows
+  CHECK(like_a_seen_one < seen);
   CHECK(unlike < 0.3);
   // It reads the picture alone: other labels and severities leave the estimate as it is.
   OutcomeTable relabelled = pictures_of(model, {{0, 1}, {3, 4}}, 200, 5);
