@@ -65,7 +65,7 @@ class Table {
   const std::string& text() const { return text_; }
 
  private:
-  static constexpr std::size_t kLabel = 44, kCell = 24;
+  static constexpr std::size_t kLabel = 46, kCell = 24;
   static std::string padded(std::string text, std::size_t width) {
     if (text.size() < width) text.resize(width, ' ');
     return text;

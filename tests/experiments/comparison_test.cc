@@ -111,6 +111,7 @@ TEST_CASE("experiments/comparison: the policy spends what it is asked for, insid
   REQUIRE(rows.size() % (1 + request.bops.size()) == 0);
   CHECK(rows[0]["wanted_bops"].is_null());
   CHECK(rows[0]["lambda"] == f.model.default_lambda);
+  double behind = 0;
   for (const json& row : rows) {
     const json& seen = row["seen"];
     if (!row["wanted_bops"].is_null()) CHECK(seen["bops"].get<double>() == doctest::Approx(row["wanted_bops"].get<double>()).epsilon(0.01));
@@ -120,8 +121,9 @@ TEST_CASE("experiments/comparison: the policy spends what it is asked for, insid
     const json& cascade = seen["cascade"];
     CHECK(cascade["relative"].get<double>() * reference <= seen["bops"].get<double>() * (1 + 1e-6));
     CHECK(cascade["gain"]["mean"].get<double>() == doctest::Approx(seen["accuracy"].get<double>() - cascade["accuracy"].get<double>()));
-    CHECK(cascade["gain"]["mean"].get<double>() < 0);  // one look against two
+    behind += cascade["gain"]["mean"].get<double>() / static_cast<double>(rows.size());
   }
+  CHECK(behind < -0.005);  // one look against two
   const json beside = compare(f.compared, {f.rival(2, f.right(2))}, request)["policy"][1]["seen"];
   CHECK_FALSE(beside["hull"].is_null());
   p.cost_unit = "ms";
