@@ -121,7 +121,7 @@ TEST_CASE("commands/budget: what a policy cannot spend is told in one line with 
     CHECK(line.find("0.0299 to 0.1229") != std::string::npos);
     CHECK(line.find('\n') == std::string::npos);
   }
-  bitpilot::PolicyParameters policy = bitpilot::testing::random_policy(model);
+  bitpilot::PolicyParameters policy = bitpilot::random_policy(model);
   policy.cost_unit = "ms";
   policy.reference_ms = 10;
   model.policy = bitpilot::pack_policy(policy);
@@ -136,7 +136,7 @@ TEST_CASE("commands/budget: a policy priced in time says so on another processor
   model.policy = {};
   const bitpilot::Machine here{"this one", "avx2", 1, "1"};
   CHECK(bitpilot::price_warning(model, here).empty());
-  bitpilot::PolicyParameters policy = bitpilot::testing::random_policy(model);
+  bitpilot::PolicyParameters policy = bitpilot::random_policy(model);
   model.policy = bitpilot::pack_policy(policy);
   CHECK(bitpilot::price_warning(model, here).empty());  // priced in bit operations
   policy.cost_unit = "ms";
