@@ -11,7 +11,7 @@
 #include "quant/training_loop.h"
 #include "runtime/adaptive.h"
 #include "runtime/core/random.h"
-#include "tests/support/random_policy.h"
+#include "runtime/random_policy.h"
 #include "tests/support/sample_model.h"
 #include "tests/support/toy_training.h"
 
