@@ -16,7 +16,6 @@
 #include "tests/support/toy_training.h"
 
 using namespace bitpilot;
-using bitpilot::testing::random_policy;
 using bitpilot::testing::sample_model;
 using bitpilot::testing::sample_network;
 using bitpilot::testing::SampleOptions;
