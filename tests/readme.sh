@@ -15,13 +15,13 @@ expect_exit() {  # expect_exit CODE COMMAND…
 }
 
 # The table writer itself, on two seeds of one row.
-mkdir -p "$scratch/experiments/results/a" "$scratch/docs"
+mkdir -p "$scratch/experiments/results/a" "$scratch/docs/tables"
 record() { printf '{"experiment":"e","method":"policy","seed":%s,"metrics":{"accuracy":%s,"bops":{"mean":5e6},"latency_ms":{"mean":2}}}' "$1" "$2"; }
 record 1 0.90 >"$scratch/experiments/results/a/one.json"
 record 2 0.92 >"$scratch/experiments/results/a/two.json"
 columns='{"title":"accuracy","value":"metrics.accuracy","unit":"percent"},{"title":"MBOPs","value":"metrics.bops.mean","unit":"mbops"}'
 tables() { printf '{"tables":[{"name":"t","rows":[{"label":"policy","where":{"method":"policy"}},{"label":"none","where":{"method":"x"}}],"columns":[%s]}]}' "$1"; }
-tables "$columns,{\"title\":\"ms\",\"value\":\"metrics.latency_ms.mean\",\"unit\":\"ms\"}" >"$scratch/docs/tables.json"
+tables "$columns,{\"title\":\"ms\",\"value\":\"metrics.latency_ms.mean\",\"unit\":\"ms\"}" >"$scratch/docs/tables/t.json"
 printf 'text\n<!-- table t -->\nold\n<!-- end of table -->\nmore\n' >"$scratch/README.md"
 write=("$source_dir/scripts/readme_tables" --root "$scratch")
 expect_exit 5 "${write[@]}" --check
@@ -35,23 +35,23 @@ expect_exit 5 "${write[@]}" --check
 record 1 0.93 >"$scratch/experiments/results/a/two.json"
 expect_exit 3 "${write[@]}" --check # two records of one seed
 record 2 0.92 >"$scratch/experiments/results/a/two.json"
-tables "$columns" >"$scratch/docs/tables.json"
+tables "$columns" >"$scratch/docs/tables/t.json"
 expect_exit 3 "${write[@]}" --check # BOPs without milliseconds
 # "with" keeps the records that hold something there; a row may have a unit of its own.
-printf '{"tables":[{"name":"t","with":["metrics.rivals"],"rows":[{"label":"points","unit":"points","instead":{"accuracy":"metrics.accuracy"}}],"columns":[{"title":"accuracy","value":"x"}]}]}' >"$scratch/docs/tables.json"
+printf '{"tables":[{"name":"t","with":["metrics.rivals"],"rows":[{"label":"points","unit":"points","instead":{"accuracy":"metrics.accuracy"}}],"columns":[{"title":"accuracy","value":"x"}]}]}' >"$scratch/docs/tables/t.json"
 sed 's/"metrics":{/"metrics":{"rivals":null,/' "$scratch/experiments/results/a/one.json" >"$scratch/one" && mv "$scratch/one" "$scratch/experiments/results/a/one.json"
 sed 's/"metrics":{/"metrics":{"rivals":{"gain":0},/' "$scratch/experiments/results/a/two.json" >"$scratch/two" && mv "$scratch/two" "$scratch/experiments/results/a/two.json"
 expect_exit 0 "${write[@]}"
 grep -qF '| points | +92.00 | 1 |' "$scratch/README.md" || { cat "$scratch/README.md"; fail "a table of the records with rivals is wrong"; }
 # A table of another page stands there, and a page that differs is found.
-printf '{"tables":[{"name":"t","rows":[]%s},{"name":"p","page":"docs/p.md","rows":[{"label":"policy"}],"columns":[{"title":"accuracy","value":"metrics.accuracy","unit":"percent"}]}]}' ',"columns":[]' >"$scratch/docs/tables.json"
+printf '{"tables":[{"name":"t","rows":[]%s},{"name":"p","page":"docs/p.md","rows":[{"label":"policy"}],"columns":[{"title":"accuracy","value":"metrics.accuracy","unit":"percent"}]}]}' ',"columns":[]' >"$scratch/docs/tables/t.json"
 printf '<!-- table p -->\n<!-- end of table -->\n' >"$scratch/docs/p.md"
 expect_exit 5 "${write[@]}" --check
 expect_exit 0 "${write[@]}"
 grep -qF '| policy | 91.00 ± 1.41 % | 2 |' "$scratch/docs/p.md" || { cat "$scratch/docs/p.md"; fail "the table of another page is wrong"; }
 expect_exit 0 "${write[@]}" --check
 rm -r "$scratch/experiments/results"
-tables '{"title":"accuracy","value":"metrics.accuracy","unit":"percent"}' >"$scratch/docs/tables.json"
+tables '{"title":"accuracy","value":"metrics.accuracy","unit":"percent"}' >"$scratch/docs/tables/t.json"
 expect_exit 0 "${write[@]}"
 grep -q '^No results yet' "$scratch/README.md" || fail "a table without results does not say so"
 
