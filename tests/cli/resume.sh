@@ -161,6 +161,7 @@ done
 [ $? -eq 3 ] && grep -q -- '--resume' "$work/err" || fail "an existing run without --resume must exit 3"
 newest=$(ls "$work/cut/checkpoints"/*.safetensors | sort | tail -n 1)
 truncate -s 1000 "$newest"
+rm "$work/cut/summary.json" "$work/cut/model.safetensors"  # a finished run would be left as it is
 "$train" train --config "$recipe" --out "$work/cut" --resume --quiet >"$work/log" 2>"$work/err" || fail "a resume past a damaged checkpoint"
 grep -q 'damaged' "$work/err" || fail "a damaged checkpoint must be named"
 cmp "$work/whole/model.safetensors" "$work/cut/model.safetensors" || fail "the model differs after a damaged checkpoint"
