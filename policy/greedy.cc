@@ -37,9 +37,11 @@ class Search {
     }
     // Where measured times are not monotone the lowest bits may cost more than the budget that others meet.
     if (from_.relative(config_) > options_.budget) judged(cheapest_config(from_));
-    for (GreedyResult found = result();; found = result()) {
+    for (GreedyResult found = result();;) {
       exchange(found.best.config);
-      if (result().best.loss >= found.best.loss) return result();
+      GreedyResult next = result();
+      if (next.best.loss >= found.best.loss) return next;
+      found = std::move(next);
     }
   }
 

@@ -70,6 +70,18 @@ int input_layer(const Network& network, int layer) {
   return network.depthwise(layer) ? -1 : network.channel_source(network.layer(layer).inputs[0]);
 }
 
+/// Filter blocks of what a layer reads: 0 if it is as narrow as the layer itself, 1 if it is never narrow.
+int blocks_read(const ModelData& model, int layer) {
+  const std::vector<int>& groups = model.network.width_groups();
+  const int source = input_layer(model.network, layer);
+  if (source < 0) return 1;
+  const int group = groups[static_cast<std::size_t>(source)];
+  if (group == groups[static_cast<std::size_t>(layer)]) return 0;
+  for (std::size_t l = 0; l < groups.size(); ++l)
+    if (groups[l] == group && !model.space.layers[l].fixed) return model.space.layers[l].blocks;
+  return 1;
+}
+
 /// The layer at `bits` and everything else at 8 bits and whole, apart from layers that must be as narrow as it is, and
 /// those that it reads: `input_blocks` of them (0: all).
 BitConfig config_with(const ModelData& model, int layer, const LayerBits& bits, int input_blocks) {
@@ -117,11 +129,7 @@ WorkKey work_key(const ModelData& data, const Model& model, const FusedStep& ste
           {precision, bits.active_blocks, alone, static_cast<int>(node.op), node.kernel, node.stride, node.padding,
            node.groups > 1 ? 1 : 0, network.in_channels(step.layer), node.shape.channels, from.height, from.width,
            node.shape.height, node.shape.width, step.add_operand >= 0 ? 1 : 0, step.carry ? 1 : 0, pool,
-           data.space.layers[static_cast<std::size_t>(step.layer)].fixed ? 1 : 0,
-           network.width_groups()[static_cast<std::size_t>(step.layer)] ==
-                   network.width_groups()[static_cast<std::size_t>(std::max(0, input_layer(network, step.layer)))]
-               ? 1
-               : 0}};
+           data.space.layers[static_cast<std::size_t>(step.layer)].fixed ? 1 : 0, blocks_read(data, step.layer)}};
 }
 
 /// One kernel at one setting.
@@ -165,17 +173,8 @@ void time_jobs(Sessions& sessions, int layer, std::vector<Job>& jobs) {
 /// The fastest kernel at one setting and its times.  Where the input can be narrower, half of it tells what part of the
 /// time stays.
 ProfileEntry time_setting(Sessions& sessions, const ModelData& model, int layer, const LayerBits& bits) {
-  const std::vector<int>& groups = model.network.width_groups();
-  const int source = input_layer(model.network, layer);
-  const auto blocks_of = [&](int group) {
-    for (int l = 0; l < model.network.layer_count(); ++l)
-      if (groups[static_cast<std::size_t>(l)] == group && !model.space.layers[static_cast<std::size_t>(l)].fixed)
-        return model.space.layers[static_cast<std::size_t>(l)].blocks;
-    return 1;
-  };
-  const auto group_of = [&](int l) { return groups[static_cast<std::size_t>(l)]; };
-  const bool own_input = source >= 0 && group_of(source) == group_of(layer);  // as narrow as the layer itself
-  const int input_blocks = source >= 0 && !own_input ? blocks_of(group_of(source)) : 1;
+  const int input_blocks = blocks_read(model, layer);
+  const bool own_input = input_blocks == 0;
   const std::vector<Packing> packings = sessions.model().packings(layer, bits);
   const auto jobs_at = [&](int blocks_read) {
     std::vector<Job> jobs;
