@@ -104,8 +104,9 @@ StaticFound search_static(const StaticSearch& search, const ModelData& model, co
   Finder find = nullptr;
   for (const auto& [name, function] : kMethods)
     if (search.method == name) find = function;
-  std::vector<json> details(width_patterns_of(model).size());
-  const WidthSearchResult result = search_widths(model.space, cost, width_patterns_of(model), search.budget, judge,
+  const auto widths = width_patterns_of(model);
+  std::vector<json> details(widths.size());
+  const WidthSearchResult result = search_widths(model.space, cost, widths, search.budget, judge,
                                                  [&](const DrawSpace& from, std::size_t width) {
                                                    StaticFound found = find(search, from, judge);
                                                    details[width] = std::move(found.details);

@@ -176,10 +176,10 @@ ProfileEntry time_setting(Sessions& sessions, const ModelData& model, int layer,
   const int input_blocks = blocks_read(model, layer);
   const bool own_input = input_blocks == 0;
   const std::vector<Packing> packings = sessions.model().packings(layer, bits);
-  const auto jobs_at = [&](int blocks_read) {
+  const auto jobs_at = [&](int narrowed_to) {
     std::vector<Job> jobs;
     for (int place = 0; place < static_cast<int>(packings.size()); ++place)
-      jobs.push_back({config_with(model, layer, bits, blocks_read), place, 1, 0, 0, false});
+      jobs.push_back({config_with(model, layer, bits, narrowed_to), place, 1, 0, 0, false});
     time_jobs(sessions, layer, jobs);
     return jobs;
   };

@@ -16,6 +16,7 @@ TEST_CASE("experiments/run_clock: parts add up over calls, and a damaged file co
   const std::string file = folder.path("seconds.json");
   const auto seconds = [&] { return nlohmann::json::parse(read_file(file)); };
   const auto wait = [] { std::this_thread::sleep_for(std::chrono::milliseconds(20)); };
+  double kept = 0;
   {
     RunClock clock(file);
     clock.begin("float");
@@ -23,9 +24,11 @@ TEST_CASE("experiments/run_clock: parts add up over calls, and a damaged file co
     clock.begin("supernet");
     wait();
     clock.keep();
+    kept = seconds().at("supernet");
     wait();  // the call is killed here: not counted
   }
   const double first = seconds().at("supernet");
+  CHECK(first == kept);
   CHECK(seconds().at("float").get<double>() >= 0.02);
   CHECK(first >= 0.02);
   {
