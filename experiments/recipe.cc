@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "policy/bit_distribution.h"
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
 #include "runtime/core/json.h"
@@ -104,13 +105,17 @@ json path_to_json(const PathRecipe& path) {
 }
 
 PolicyRecipe read_policy(const JsonReader& reader) {
-  reader.allow({"enabled", "draws", "price_draws", "reference_loss", "reference", "offset_steps", "offset_pictures"});
+  reader.allow({"enabled", "draws", "price_draws", "reference_loss", "reference", "distribution", "offset_steps", "offset_pictures"});
   PolicyRecipe policy;
   policy.enabled = reader.boolean("enabled", true);
   policy.draws = static_cast<int>(reader.integer("draws", 1, 32, policy.draws));
   policy.price_draws = static_cast<int>(reader.integer("price_draws", 1, 64, policy.price_draws));
   policy.reference_loss = reader.number("reference_loss", 0, 100, policy.reference_loss);
   policy.reference = reader.text("reference", "");
+  if (reader.has("distribution")) {
+    const JsonReader name = reader.at("distribution");
+    policy.distribution = bit_family_name(bit_family(name.text(), name.where()));
+  }
   policy.offset_steps = static_cast<int>(reader.integer("offset_steps", 0, 100000, policy.offset_steps));
   policy.offset_pictures = static_cast<int>(reader.integer("offset_pictures", 16, 1000000, policy.offset_pictures));
   return policy;
@@ -175,7 +180,7 @@ json recipe_to_json(const Recipe& recipe) {
           {"supernet", stages_to_json(recipe.supernet)}, {"paths", paths}, {"safe_anchor", recipe.safe_anchor},
           {"policy", {{"enabled", recipe.policy.enabled}, {"draws", recipe.policy.draws}, {"price_draws", recipe.policy.price_draws},
                       {"reference_loss", recipe.policy.reference_loss}, {"reference", recipe.policy.reference},
-                      {"offset_steps", recipe.policy.offset_steps}, {"offset_pictures", recipe.policy.offset_pictures}}}};
+                      {"distribution", recipe.policy.distribution}, {"offset_steps", recipe.policy.offset_steps}, {"offset_pictures", recipe.policy.offset_pictures}}}};
   if (!recipe.method.is_null()) result["method"] = recipe.method;
   return result;
 }

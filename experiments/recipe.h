@@ -42,6 +42,7 @@ struct PolicyRecipe {
   int price_draws = 8;           ///< degraded draws of every unseen picture that prices are set on, 1..64
   std::string reference = "";    ///< anchor name; empty: the most accurate
   int offset_steps = 300;        ///< policy-gradient steps for the per-layer offsets, 0 = no offsets, at most 100000
+  std::string distribution = "logistic";  ///< of every layer's bit-width: "logistic" or "truncated_normal"
   int offset_pictures = 1500;    ///< rollouts for the learned reward model, and pictures that offsets are judged on, 16..1000000
 };
 

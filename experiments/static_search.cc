@@ -14,7 +14,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int kTaught = 800;    // configurations that the genetic search's predictor learns from
-constexpr int kHeldBack = 100;  // and is judged on
+constexpr int kTested = 100;  // and is tested on
 
 StaticFound search_greedily(const StaticSearch& search, const DrawSpace& from, const ConfigJudge& judge) {
   GreedyOptions options;
@@ -38,12 +38,13 @@ StaticFound solve_program(const StaticSearch& search, const DrawSpace& from, con
 
 /// By a predictor that is taught on judged configurations of all costs.
 StaticFound search_genetically(const StaticSearch& search, const DrawSpace& from, const ConfigJudge& judge) {
-  JudgedSubnets judged;
-  for (const BitConfig& config : spread_configs(from, kTaught + kHeldBack, /*seed=*/0)) {
-    judged.add({config, {}}, judge(config), from.cost.cost(config));
-    if (!search.quiet && judged.subnets.size() % 100 == 0) std::cerr << "search  " << judged.subnets.size() << " configurations judged\n";
+  JudgedSubnets lessons, tested;
+  for (const BitConfig& config : spread_configs(from, kTaught + kTested, /*seed=*/0)) {
+    (std::ssize(lessons.subnets) < kTaught ? lessons : tested).add({config, {}}, judge(config), from.cost.cost(config));
+    const std::size_t judged = lessons.subnets.size() + tested.subnets.size();
+    if (!search.quiet && judged % 100 == 0) std::cerr << "search  " << judged << " configurations judged\n";
   }
-  const TaughtPredictor taught = teach_predictor(judged, kTaught, from.space, {});
+  const TaughtPredictor taught = teach_predictor(lessons, tested, from.space, {});
   if (const std::string warning = predictor_warning(taught.report); !warning.empty()) std::cerr << "warning: " << warning << "\n";
   const ConfigPredictor predict = [&](const std::vector<BitConfig>& configs) {
     std::vector<Subnet> asked;

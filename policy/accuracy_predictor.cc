@@ -30,11 +30,14 @@ Rows one_hot(const std::vector<Subnet>& subnets) {
 
 }  // namespace
 
-AccuracyPredictor::AccuracyPredictor(const std::vector<Subnet>& subnets, const std::vector<double>& accuracies,
+AccuracyPredictor::AccuracyPredictor(const std::vector<Subnet>& subnets, const std::vector<double>& qualities,
                                      const PredictorOptions& options) {
-  mean_ = std::accumulate(accuracies.begin(), accuracies.end(), 0.0) / static_cast<double>(accuracies.size());
+  const auto count = static_cast<double>(qualities.size());
+  mean_ = std::accumulate(qualities.begin(), qualities.end(), 0.0) / count;
+  for (const double quality : qualities) deviation_ += (quality - mean_) * (quality - mean_) / count;
+  deviation_ = std::sqrt(deviation_);
   Rows targets{1, {}};
-  for (const double accuracy : accuracies) targets.values.push_back(static_cast<float>(accuracy - mean_));
+  for (const double quality : qualities) targets.values.push_back(deviation_ > 0 ? static_cast<float>((quality - mean_) / deviation_) : 0.0F);
   FitOptions fit;
   fit.hidden = options.hidden;
   fit.epochs = options.epochs;
@@ -49,7 +52,7 @@ std::vector<double> AccuracyPredictor::predict(const std::vector<Subnet>& subnet
   if (subnets.empty()) return {};
   const Rows rows = evaluate_network(network_, one_hot(subnets));
   std::vector<double> result;
-  for (const float correction : rows.values) result.push_back(mean_ + static_cast<double>(correction));
+  for (const float correction : rows.values) result.push_back(mean_ + deviation_ * static_cast<double>(correction));
   return result;
 }
 

@@ -22,18 +22,19 @@ struct PredictorOptions {
   std::uint64_t seed = 0;
 };
 
-/// The conditional quantisation-aware accuracy predictor: a small network from a subnet's one-hot description to its accuracy.
+/// The conditional quantisation-aware accuracy predictor: a small network from a subnet's one-hot description to its quality.
 /// Inputs   2 of granularity, 2 of symmetry, then 7 of weight bits and 7 of activation bits a layer (2..8), all 0 for the first and the last layer.
-/// Output   accuracy, 0..1: the mean of what it was taught plus the network's correction.
+/// Output   quality, higher is better, in the unit of what it was taught (accuracy, or minus the loss): the lessons' mean plus their standard
+///          deviation times the network's output, for a network learns what varies by about one.
 /// Source   EQ-Net, arXiv:2308.07650 (its smooth L1 loss is the squared error for errors below 1; activations' symmetry is left out).
 class AccuracyPredictor {
  public:
-  /// subnets, accuracies [N], at least one.
-  AccuracyPredictor(const std::vector<Subnet>& subnets, const std::vector<double>& accuracies, const PredictorOptions& options);
+  /// subnets, qualities [N], at least one.
+  AccuracyPredictor(const std::vector<Subnet>& subnets, const std::vector<double>& qualities, const PredictorOptions& options);
   std::vector<double> predict(const std::vector<Subnet>& subnets) const;
 
  private:
-  double mean_ = 0;
+  double mean_ = 0, deviation_ = 0;
   RealMlp network_;
 };
 

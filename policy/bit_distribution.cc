@@ -25,11 +25,11 @@ struct Truncation {
 
 }  // namespace
 
-BitFamily bit_family(const std::string& name) {
+BitFamily bit_family(const std::string& name, const std::string& where) {
   if (name == "logistic") return BitFamily::kLogistic;
   if (name == "truncated_normal") return BitFamily::kTruncatedNormal;
   const std::string near = nearest_name(name, {"logistic", "truncated_normal"});
-  throw Error(ExitCode::kData, "unknown distribution '" + name + "'", "policy",
+  throw Error(ExitCode::kData, "unknown distribution '" + name + "'", where,
               near.empty() ? "use logistic or truncated_normal" : "did you mean '" + near + "'?");
 }
 

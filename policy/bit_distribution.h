@@ -6,7 +6,8 @@
 namespace bitpilot {
 
 enum class BitFamily { kLogistic, kTruncatedNormal };
-BitFamily bit_family(const std::string& name);  ///< "logistic" or "truncated_normal".  Throws Error(kData)
+/// "logistic" or "truncated_normal".  Throws Error(kData) that names `where` the name stands.
+BitFamily bit_family(const std::string& name, const std::string& where = "policy");
 const char* bit_family_name(BitFamily family);
 
 /// A continuous distribution of one layer's bit-width.  It lives on y in (0, 1): rung r of a ladder with R rungs is the
@@ -28,7 +29,8 @@ struct BitDistribution {
   /// Probability of each of `rungs` rungs: cdf(upper edge) - cdf(lower edge).
   std::vector<double> rung_probabilities(int rungs) const;
 
-  /// The distribution whose median is the centre of a rung (or a point between rungs), `position` in 0 .. rungs - 1.
+  /// The distribution around the centre of a rung (or a point between rungs), `position` in 0 .. rungs - 1: the logistic's median lies
+  /// there; the truncated normal's mode does, its median a little further inside where a tail is cut off.
   static BitDistribution at_position(BitFamily family, double position, int rungs, double spread);
 };
 

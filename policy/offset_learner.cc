@@ -195,7 +195,7 @@ class OffsetLearner {
       const torch::Tensor ratio = cost.mean() / anchor_cost.mean();
       const double fade = 1.0 - static_cast<double>(step) / options_.steps;
       const torch::Tensor total = (loss + batch.lambda * cost).mean() + dual.price() * ratio -
-                                  options_.anti_collapse * fade * rung_information(ladder_, centre, net_.spread());
+                                  options_.anti_collapse * fade * rung_information(options_.family, ladder_, centre, net_.spread());
       optimizer.zero_grad();
       total.backward();
       torch::nn::utils::clip_grad_norm_(parameters, 1.0);

@@ -16,6 +16,13 @@ torch::Tensor cell(const LadderTensors& ladder, const torch::Tensor& position) {
 
 torch::Tensor phi(const torch::Tensor& x) { return 0.5 * (1 + torch::erf(x * 0.70710678118654752)); }
 
+/// P(Y <= edge) of the distributions around `centre`, all broadcast; edges inside (0, 1).
+torch::Tensor below_edges(BitFamily family, const torch::Tensor& centre, const torch::Tensor& wide, const torch::Tensor& edges) {
+  if (family == BitFamily::kLogistic) return torch::sigmoid((log_odds(edges) - log_odds(centre)) / wide);
+  const torch::Tensor a = phi(-centre / wide);
+  return (phi((edges - centre) / wide) - a) / (phi((1 - centre) / wide) - a);
+}
+
 /// Lower rung (never the last one) and the share of the upper one.
 std::pair<torch::Tensor, torch::Tensor> split(const LadderTensors& ladder, const torch::Tensor& position) {
   const torch::Tensor last = torch::clamp_min(ladder.rungs - 2, 0).view({1, -1, 1});
@@ -109,17 +116,17 @@ torch::Tensor nearest_anchors(const LadderTensors& ladder, const torch::Tensor& 
   return ((steps * ladder.adaptive.view({1, 1, -1, 1})).sum({2, 3}) + narrow).argmin(1);
 }
 
-torch::Tensor rung_information(const LadderTensors& ladder, const torch::Tensor& position,
+torch::Tensor rung_information(BitFamily family, const LadderTensors& ladder, const torch::Tensor& position,
                                const torch::Tensor& spread) {
   const std::int64_t most = ladder.bits.size(1);
-  const torch::Tensor mean = log_odds(cell(ladder, position)).unsqueeze(3), wide = spread.unsqueeze(0).unsqueeze(3);
+  const torch::Tensor centre = cell(ladder, position).unsqueeze(3), wide = spread.unsqueeze(0).unsqueeze(3);
   // Upper edges r / rungs for r = 1 .. most - 1; edges at or past the last rung's have all the probability below them.
   const torch::Tensor edges =
       torch::arange(1, most, torch::kFloat32).view({1, 1, 1, -1}) / ladder.rungs.view({1, -1, 1, 1});
   const torch::Tensor below =
-      torch::where(edges < 1 - 1e-6, torch::sigmoid((log_odds(torch::clamp(edges, kEdge, 1 - kEdge)) - mean) / wide),
+      torch::where(edges < 1 - 1e-6, below_edges(family, centre, wide, torch::clamp(edges, kEdge, 1 - kEdge)),
                    torch::ones_like(edges));
-  const torch::Tensor zero = torch::zeros_like(mean), one = torch::ones_like(mean);
+  const torch::Tensor zero = torch::zeros_like(centre), one = torch::ones_like(centre);
   const torch::Tensor p = torch::clamp_min(torch::cat({below, one}, 3) - torch::cat({zero, below}, 3), 1e-8);
   const torch::Tensor average = p.mean(0);
   const torch::Tensor information = (p * torch::log(p)).sum(3).mean(0) - (average * torch::log(average)).sum(2);

@@ -21,8 +21,8 @@ struct LadderTensors {
 };
 LadderTensors ladder_tensors(const ModelData& model, const CostTable& cost);
 
-/// Reparameterised positions: y ~ distribution with median at `position` [N, L, 2] and `spread` [L, 2] for the random
-/// numbers u [N, L, 2]; returns positions in ladder steps, 0 .. rungs - 1, with gradients to both.
+/// Reparameterised positions: y ~ distribution with its centre (BitDistribution::at_position) at `position` [N, L, 2] and
+/// `spread` [L, 2] for the random numbers u [N, L, 2]; returns positions in ladder steps, 0 .. rungs - 1, with gradients to both.
 torch::Tensor sample_positions(BitFamily family, const LadderTensors& ladder, const torch::Tensor& position,
                                const torch::Tensor& spread, const torch::Tensor& u);
 
@@ -38,7 +38,8 @@ torch::Tensor cost_of(const LadderTensors& ladder, const torch::Tensor& anchors,
 torch::Tensor nearest_anchors(const LadderTensors& ladder, const torch::Tensor& position);
 
 /// Mutual information between picture and rung, mean over layers and tensors: H(E p) - E H(p) with p the rung
-/// probabilities of the logistic distribution; nats.  Rewarded with a small weight against collapse.
-torch::Tensor rung_information(const LadderTensors& ladder, const torch::Tensor& position, const torch::Tensor& spread);
+/// probabilities of the family's distribution; nats.  Rewarded with a small weight against collapse.
+torch::Tensor rung_information(BitFamily family, const LadderTensors& ladder, const torch::Tensor& position,
+                               const torch::Tensor& spread);
 
 }  // namespace bitpilot

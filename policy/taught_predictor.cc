@@ -10,6 +10,15 @@ nlohmann::json agreement_json(const RankAgreement& agreement) {
   return {{"kendall", agreement.kendall}, {"kendall_in_bands", agreement.in_bands.kendall}, {"pairs_in_bands", agreement.in_bands.pairs}};
 }
 
+RankAgreement agreement_of(const std::vector<double>& ranking, const std::vector<double>& quality, const JudgedSubnets& of) {
+  return {kendall(ranking, quality), kendall_in_bands(ranking, quality, of.costs)};
+}
+
+std::vector<double> negated(std::vector<double> losses) {
+  for (double& loss : losses) loss = -loss;
+  return losses;
+}
+
 }  // namespace
 
 void JudgedSubnets::add(const Subnet& subnet, const SearchPoint& judged, double cost) {
@@ -19,45 +28,34 @@ void JudgedSubnets::add(const Subnet& subnet, const SearchPoint& judged, double 
   costs.push_back(cost);
 }
 
-JudgedSubnets JudgedSubnets::part(std::size_t from, std::size_t to) const {
-  const auto cut = [&](const auto& list) {
-    return std::decay_t<decltype(list)>(list.begin() + static_cast<std::ptrdiff_t>(from), list.begin() + static_cast<std::ptrdiff_t>(to));
-  };
-  return {cut(subnets), cut(accuracies), cut(losses), cut(costs)};
-}
-
-RankAgreement rank_agreement(const std::vector<double>& ranking, const JudgedSubnets& real) {
-  return {kendall(ranking, real.accuracies), kendall_in_bands(ranking, real.accuracies, real.costs)};
-}
-
-TaughtPredictor teach_predictor(const JudgedSubnets& judged, std::size_t taught, const BitSpace& space, const PredictorOptions& options) {
-  const JudgedSubnets lessons = judged.part(0, taught), held_back = judged.part(taught, judged.subnets.size());
-  TaughtPredictor result{AccuracyPredictor(lessons.subnets, lessons.accuracies, options), {taught, held_back.subnets.size(), {}, {}, {}}};
-  std::vector<double> bits, sureness;
-  for (const Subnet& subnet : held_back.subnets) bits.push_back(mean_bits(subnet.config, space));
-  for (const double loss : held_back.losses) sureness.push_back(-loss);
-  result.report.learned = rank_agreement(result.predictor.predict(held_back.subnets), held_back);
-  result.report.mean_bits = rank_agreement(bits, held_back);
-  result.report.loss = rank_agreement(sureness, held_back);
+TaughtPredictor teach_predictor(const JudgedSubnets& lessons, const JudgedSubnets& tested, const BitSpace& space, const PredictorOptions& options) {
+  TaughtPredictor result{AccuracyPredictor(lessons.subnets, negated(lessons.losses), options), {lessons.subnets.size(), tested.subnets.size(), {}, {}}};
+  std::vector<double> bits;
+  for (const Subnet& subnet : tested.subnets) bits.push_back(mean_bits(subnet.config, space));
+  const std::vector<double> learned = result.predictor.predict(tested.subnets), sureness = negated(tested.losses);
+  result.report.loss = {agreement_of(learned, sureness, tested), agreement_of(bits, sureness, tested)};
+  result.report.accuracy = {agreement_of(learned, tested.accuracies, tested), agreement_of(bits, tested.accuracies, tested),
+                            agreement_of(sureness, tested.accuracies, tested)};
   return result;
 }
 
 nlohmann::json to_json(const PredictorReport& report) {
+  const auto& loss = report.loss;
+  const auto& accuracy = report.accuracy;
   return {{"taught", report.taught},
-          {"held_back", report.held_back},
-          {"learned", agreement_json(report.learned)},
-          {"mean_bits", agreement_json(report.mean_bits)},
-          {"loss", agreement_json(report.loss)}};
+          {"tested", report.tested},
+          {"loss", {{"learned", agreement_json(loss.learned)}, {"mean_bits", agreement_json(loss.mean_bits)}}},
+          {"accuracy", {{"learned", agreement_json(accuracy.learned)}, {"mean_bits", agreement_json(accuracy.mean_bits)}, {"loss", agreement_json(accuracy.loss)}}}};
 }
 
 std::string predictor_warning(const PredictorReport& report) {
-  const RankAgreement &learned = report.learned, &bits = report.mean_bits;
+  const RankAgreement &learned = report.loss.learned, &bits = report.loss.mean_bits;
   if (learned.kendall >= bits.kendall && learned.in_bands.kendall >= bits.in_bands.kendall) return "";
   char text[256];
   std::snprintf(text, sizeof text,
-                "the predictor ranks %zu held-back configurations worse than their mean bits do: Kendall %.2f against %.2f, among those of like "
-                "cost %.2f against %.2f; judge on more pictures",
-                report.held_back, learned.kendall, bits.kendall, learned.in_bands.kendall, bits.in_bands.kendall);
+                "the predictor ranks %zu configurations that it was not taught on worse than their mean bits do: Kendall %.2f against %.2f, among "
+                "those of like cost %.2f against %.2f; judge on more pictures",
+                report.tested, learned.kendall, bits.kendall, learned.in_bands.kendall, bits.in_bands.kendall);
   return text;
 }
 

@@ -20,6 +20,8 @@ namespace {
 constexpr double kGateTemperature = 1, kPruneTemperature = 0.2;
 constexpr double kFarthest = 3.5;   // of A / A0, which is at most 3
 constexpr double kAverage = 0.9;    // of the values' distances over steps
+constexpr double kVoting = 0.1;     // of all steps: how long a gate's state is remembered
+constexpr int kGates = 4;           // columns of votes before the groups
 
 double code_step(int bits) { return 1.0 / integer::unsigned_highest(bits); }
 Tensor rounded(const Tensor& z, int bits) { return (z * integer::unsigned_highest(bits)).round() * code_step(bits); }
@@ -69,8 +71,10 @@ Residuals decompose(const Tensor& z) {
 
 int gated_bits(bool four, bool eight) { return !four ? 2 : eight ? 8 : 4; }
 
+std::vector<int> super_bit_ladder() { return {2, 4, 8}; }
+
 void check_super_bits(const Network& network, const SuperBitOptions& options) {
-  if (options.ladder != std::vector<int>{2, 4, 8})
+  if (options.ladder != super_bit_ladder())
     throw Error(ExitCode::kData, "a ladder of bit-widths whose coarse levels do not lie on the fine ones", "abs, ladder",
                 "take [2, 4, 8]: each width must be twice the one before");
   for (const FusedStep& step : fuse(network)) {
@@ -111,6 +115,9 @@ SuperBits::SuperBits(QuantizedNetwork* network, std::int64_t steps, SuperBitOpti
   of_filters_ = torch::zeros({count}, torch::requires_grad());
   distances_ = torch::empty({count, 2});
   for (const int k : {0, 1}) distances_.select(1, k).fill_(code_step(k == 0 ? 2 : 4) * code_step(k == 0 ? 2 : 4) / 12);
+  int most = 0;
+  for (const Layer& layer : layers_) most = std::max(most, layer.groups);
+  votes_ = torch::full({count, kGates + most}, -1.0F);
 }
 
 double SuperBits::distance_unit(int bits) const { return options_.original_gates ? 1 : code_step(bits) * code_step(bits) / 12; }
@@ -178,6 +185,11 @@ Tensor SuperBits::kept_channels(int layer) const {
   return kept_groups(layer).repeat_interleave(space_.block).narrow(0, 0, network_.layer(layer).shape.channels);
 }
 
+std::int64_t SuperBits::most_pruned(int layer) const {
+  const int groups = layers_[static_cast<std::size_t>(layer)].groups;
+  return std::min<std::int64_t>(groups - 1, static_cast<std::int64_t>(options_.most_pruned * groups));
+}
+
 void SuperBits::constrain() {
   torch::NoGradGuard guard;
   for (Tensor* thresholds : {&of_weights_, &of_values_}) {
@@ -189,9 +201,8 @@ void SuperBits::constrain() {
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     if (!layers_[l].prunable) continue;
     const auto layer = static_cast<int>(l);
-    const auto most = std::min<std::int64_t>(layers_[l].groups - 1, static_cast<std::int64_t>(options_.most_pruned * layers_[l].groups));
     // The group that must stay stands just above the greatest threshold.
-    const double limit = std::get<0>(group_norms(layer).sort())[most].item<double>() * (1 - 1e-6) / options_.rate;
+    const double limit = std::get<0>(group_norms(layer).sort())[most_pruned(layer)].item<double>() * (1 - 1e-6) / options_.rate;
     of_filters_.detach()[layer].clamp_(0, limit);
   }
 }
@@ -230,6 +241,9 @@ void SuperBits::shape(std::int64_t step, const NamedTensors& parameters, std::ve
   const bool quantises = !options_.two_stage || step >= steps_ / 2, prunes = !options_.two_stage || !quantises;
   const bool of_weights = !quantises || step % 2 == 0;
   const std::vector<Tensor> thresholds{of_weights_, of_values_, of_filters_};
+  const Tensor now = open_now();
+  if (votes_[0][0].item<float>() < 0) votes_.copy_(now);
+  else votes_.lerp_(now, std::min(1.0, 1 / std::max(1.0, kVoting * static_cast<double>(steps_))));
   const tensor_list priced = torch::autograd::grad({log_bops(of_weights) * options_.lambda}, thresholds, {}, false, false, /*allow_unused=*/true);
   const bool learns[] = {quantises && of_weights, quantises && !of_weights, prunes && of_weights};
   for (std::size_t i = 0; i < parameters.size(); ++i)
@@ -241,27 +255,50 @@ void SuperBits::shape(std::int64_t step, const NamedTensors& parameters, std::ve
     }
 }
 
-BitConfig SuperBits::found() const {
+Tensor SuperBits::open_now() const {
   torch::NoGradGuard guard;
-  BitConfig config = uniform_config(space_, 8, 8);
-  const auto bits = [](const Gates& open) { return gated_bits(open.four.item<double>() > 0.5, open.eight.item<double>() > 0.5); };
+  Tensor open = torch::ones_like(votes_);
   for (int l = 0; l < network_.layer_count(); ++l) {
     const Layer& of = layers_[static_cast<std::size_t>(l)];
     if (!of.adaptive) continue;
-    config[l].weight = bits(weight_gates(l));
-    if (of.reads >= 0 && layers_[static_cast<std::size_t>(of.reads)].gated) config[l].activation = bits(value_gates(of.reads));
-    if (of.prunable) config[l].active_blocks = static_cast<int>((kept_groups(l) > 0.5).sum().item<std::int64_t>());
+    const auto tell = [&](const Gates& gates, int column) {
+      open[l][column] = gates.four;
+      open[l][column + 1] = gates.four * gates.eight;
+    };
+    tell(weight_gates(l), 0);
+    if (of.reads >= 0 && layers_[static_cast<std::size_t>(of.reads)].gated) tell(value_gates(of.reads), 2);
+    if (of.prunable) open[l].narrow(0, kGates, of.groups).copy_(kept_groups(l));
+  }
+  return open;
+}
+
+Tensor SuperBits::votes() const { return votes_[0][0].item<float>() < 0 ? open_now() : votes_; }
+
+BitConfig SuperBits::found() const {
+  BitConfig config = uniform_config(space_, 8, 8);
+  const Tensor shares = votes();
+  const auto share = [&](int layer, int column) { return shares[layer][column].item<float>(); };
+  const auto bits = [&](int layer, int column) { return gated_bits(share(layer, column) > 0.5F, share(layer, column + 1) > 0.5F); };
+  for (int l = 0; l < network_.layer_count(); ++l) {
+    const Layer& of = layers_[static_cast<std::size_t>(l)];
+    if (!of.adaptive) continue;
+    config[l].weight = bits(l, 0);
+    if (of.reads >= 0 && layers_[static_cast<std::size_t>(of.reads)].gated) config[l].activation = bits(l, 2);
+    const auto kept = (shares[l].narrow(0, kGates, of.groups) > 0.5).sum().item<std::int64_t>();
+    // Groups that take turns may all be below one half.
+    if (of.prunable) config[l].active_blocks = static_cast<int>(std::max<std::int64_t>(kept, of.groups - most_pruned(l)));
   }
   return config;
 }
 
 std::vector<Tensor> SuperBits::order() const {
-  torch::NoGradGuard guard;
+  const Tensor shares = votes();
   std::vector<Tensor> orders;
   for (int l = 0; l < network_.layer_count(); ++l) {
     const std::int64_t out = network_.layer(l).shape.channels;
-    orders.push_back(layers_[static_cast<std::size_t>(l)].prunable ? torch::argsort(kept_channels(l), /*stable=*/true, 0, /*descending=*/true)
-                                                                  : torch::arange(out));
+    const Layer& of = layers_[static_cast<std::size_t>(l)];
+    const Tensor kept = shares[l].narrow(0, kGates, of.groups).repeat_interleave(space_.block).narrow(0, 0, out);
+    orders.push_back(of.prunable ? torch::argsort(kept, /*stable=*/true, 0, /*descending=*/true) : torch::arange(out));
   }
   return orders;
 }

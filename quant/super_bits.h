@@ -35,8 +35,10 @@ Residuals decompose(const torch::Tensor& z);
 /// 2, 4 or 8: eight bits only where four are open too.
 int gated_bits(bool four, bool eight);
 
+std::vector<int> super_bit_ladder();  ///< {2, 4, 8}
+
 struct SuperBitOptions {
-  std::vector<int> ladder{2, 4, 8};  ///< the only one that decomposes exactly and is offered
+  std::vector<int> ladder = super_bit_ladder();  ///< the only one that decomposes exactly and is offered
   double lambda = 0.01;              ///< price of the logarithm of the bit operations, 0..10
   double rate = 10;                  ///< thresholds move so many times as fast as weights, 0.01..1000
   double most_pruned = 0.5;          ///< share of a layer's filter groups that may be pruned, 0..1 (one group always stays)
@@ -64,9 +66,11 @@ class SuperBits : public Quantizers {
   void shape(std::int64_t step, const NamedTensors& parameters, std::vector<torch::Tensor>* gradients) const;
   /// log(BOPs) of the network as its gates stand, f64; differentiable in the thresholds of weights and filters, or in those of activations.
   torch::Tensor log_bops(bool of_weights) const;
-  NamedTensors state() const { return {{"abs.distances", distances_}}; }
+  NamedTensors state() const { return {{"abs.distances", distances_}, {"abs.votes", votes_}}; }
 
-  /// What the gates say now.  Kept groups count as the first ones: move them there with `order` (quant/filter_order).
+  /// What most of the last steps' gates say: where loss and price balance, a gate opens and closes to the end, and one moment of it is
+  /// chance.  Steps are those of shape(); before the first one, what the gates say now.  Kept groups count as the first ones: move them
+  /// there with `order` (quant/filter_order).
   BitConfig found() const;
   /// [layer] filters, those of kept groups first.
   std::vector<torch::Tensor> order() const;
@@ -92,6 +96,9 @@ class SuperBits : public Quantizers {
   torch::Tensor kept_groups(int layer) const;   ///< [groups] 0 or 1, differentiable in the threshold
   torch::Tensor kept_channels(int layer) const; ///< [out]
   double distance_unit(int bits) const;
+  std::int64_t most_pruned(int layer) const;    ///< groups
+  torch::Tensor open_now() const;               ///< [layers, 4 + groups] 0 or 1: g_4, g_4 g_8 of weights, of the value read, groups kept
+  torch::Tensor votes() const;                  ///< [layers, 4 + groups] share of the last steps
 
   const Network network_;
   const BitSpace space_;
@@ -102,6 +109,7 @@ class SuperBits : public Quantizers {
   torch::Tensor of_weights_, of_values_;  ///< [layers, 2] thresholds of g_4 and g_8 over `rate`
   torch::Tensor of_filters_;              ///< [layers] of pruning
   mutable torch::Tensor distances_;       ///< [layers, 2] A_2 and A_4 of each value, averaged over steps
+  mutable torch::Tensor votes_;           ///< open_now(), averaged over the last tenth of the steps; -1 before the first
 };
 
 }  // namespace bitpilot

@@ -140,6 +140,7 @@ void read_description(const std::string& text, PolicyParameters& p) {
     p.first_weight = json.at("first_weight");
     p.stop_weight = json.at("stop_weight");
     p.family = json.at("distribution");
+    if (p.family != "logistic" && p.family != "truncated_normal") refuse("unknown distribution '" + p.family.substr(0, 40) + "'");
     if (json.contains("cost")) {
       p.cost_unit = json["cost"].at("unit");
       p.reference_ms = json["cost"].at("reference_ms");

@@ -40,6 +40,7 @@ json learn_offsets_of(FinishedTraining* training, const OutcomeTable& policy_spl
   inputs.simulator = &simulator;
   OffsetOptions options;
   options.seed = training->request.recipe.seed;
+  options.family = bit_family(recipe.distribution);
   options.steps = recipe.offset_steps;
   options.rollout_pictures = options.check_pictures = recipe.offset_pictures;
   return learn_offsets(training->model, inputs, options).log;

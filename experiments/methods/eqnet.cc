@@ -5,7 +5,7 @@
 //               from the float network; gradients add up, are clipped by value, one update              (quant/elastic, quant/training_loop)
 //   shape       the weights of every layer but the first are drawn to a uniform distribution            (quant/weight_shape)
 //   forms       every Form at every path's bits: recalibrated, exported as a file of its own, judged as integers
-//   predictor   accuracy of a configuration in a Form, taught on judged subnets, tested on others       (policy/accuracy_predictor)
+//   predictor   quality of a configuration in a Form, taught on judged subnets, tested on others         (policy/taught_predictor)
 //   search      genetic, by the predictor, in the default Form; the best ten are judged for real, beside random configurations of the same
 //               budget; the winner is exported as the anchor "searched"                                 (policy/genetic)
 //
@@ -13,7 +13,8 @@
 // have a learned step for each width.  Activations have one Form: behind a ReLU both symmetries are the same code.  A layer has one zero
 // point, whatever its granularity.  Normalisations and activation steps belong to the recipe's uniform paths and are borrowed from the
 // nearest one.  H also learns from the float network; optimiser and schedule are the project's.  Subnets are judged with the statistics of
-// each batch, on fewer pictures and fewer subnets than the source has; the search pays in bit operations, not in mean bits.
+// each batch, on fewer pictures and fewer subnets than the source has; the predictor learns their loss, not their accuracy, which as few
+// pictures leave to chance; the search pays in bit operations, not in mean bits.
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
@@ -40,7 +41,9 @@ using nlohmann::json;
 constexpr double kGradientLimit = 1.0;
 constexpr std::size_t kSearchPictures = 2048;  // of the validation split, the same ones for every subnet
 constexpr double kEqualCost = 0.02;            // random configurations cost up to this share less than the budget
-constexpr int kTaughtPerHeldBack = 4;          // subnets that teach the predictor for one that tests it
+constexpr int kTaughtPerTested = 4;            // subnets that teach the predictor for one that tests it
+constexpr int kTestDraws = 3;                  // degraded draws of every validation picture that the test's subnets are judged on: counted
+                                               // answers tell subnets apart on many pictures only
 
 struct Settings {
   std::vector<Form> forms = elastic_forms();  ///< that layers are drawn from
@@ -192,16 +195,18 @@ class EqNet : public Method {
     return table;
   }
 
-  JudgedSubnets judge_subnets(const DrawSpace& space, const BatchJudge& judge, std::uint64_t seed) const {
+  /// `lessons`: judged by `judge`; then a quarter as many that `test` judges.
+  void judge_subnets(const DrawSpace& space, const BatchJudge& judge, const BatchJudge& test, std::uint64_t seed, JudgedSubnets* lessons,
+                     JudgedSubnets* tested) const {
     std::vector<std::shared_ptr<ElasticQuantizers>> arithmetic;
     for (const Form& form : settings_.forms) arithmetic.push_back(in_form(form));
-    JudgedSubnets judged;
-    for (const BitConfig& config : spread_configs(space, settings_.subnets + settings_.subnets / kTaughtPerHeldBack, seed)) {
-      const std::size_t form = Random(seed, "Form of a subnet", judged.subnets.size()).below(settings_.forms.size());
-      judged.add({config, settings_.forms[form]}, judge(config, arithmetic[form].get()), space.cost.cost(config));
-      if (judged.subnets.size() % 100 == 0) std::cerr << "predictor: " << judged.subnets.size() << " subnets judged\n";
+    std::size_t judged = 0;
+    for (const BitConfig& config : spread_configs(space, settings_.subnets + settings_.subnets / kTaughtPerTested, seed)) {
+      const std::size_t form = Random(seed, "Form of a subnet", judged).below(settings_.forms.size());
+      const bool lesson = std::ssize(lessons->subnets) < settings_.subnets;
+      (lesson ? lessons : tested)->add({config, settings_.forms[form]}, (lesson ? judge : test)(config, arithmetic[form].get()), space.cost.cost(config));
+      if (++judged % 100 == 0) std::cerr << "predictor: " << judged << " subnets judged\n";
     }
-    return judged;
   }
 
   void search(FinishedTraining* training, json* record) const {
@@ -213,13 +218,18 @@ class EqNet : public Method {
     const std::vector<Sample> samples = evaluation_samples(*set, EvaluationSet::kSeen, standard_mixture(), parts.network.input_shape(), parts.preprocessing.stretch);
     const BatchJudge judge(&training->supernet, samples, training->request.threads);
 
-    const JudgedSubnets judged = judge_subnets(space, judge, seed);
-    write_file_atomically(training->request.out + "/subnets.json", subnets_json(judged, cost, parts.space).dump() + "\n");
+    const Draws draws = draws_of(training->request.recipe, parts, training->splits.validation, "predictor test", kTestDraws);
+    std::vector<Sample> drawn;
+    for (std::size_t i = 0; i < draws.count; ++i) drawn.push_back(draws.at(i));
+    JudgedSubnets lessons, tested;
+    judge_subnets(space, judge, BatchJudge(&training->supernet, drawn, training->request.threads), seed, &lessons, &tested);
+    write_file_atomically(training->request.out + "/subnets.json", json{{"taught", subnets_json(lessons, cost, parts.space)},
+                                                                        {"tested", subnets_json(tested, cost, parts.space)}}.dump() + "\n");
     PredictorOptions options;
     options.seed = seed;
-    const TaughtPredictor taught = teach_predictor(judged, static_cast<std::size_t>(settings_.subnets), parts.space, options);
+    const TaughtPredictor taught = teach_predictor(lessons, tested, parts.space, options);
     (*record)["predictor"] = to_json(taught.report);
-    (*record)["predictor"]["images"] = samples.size();
+    (*record)["predictor"]["images"] = {{"taught", samples.size()}, {"tested", drawn.size()}};
     if (const std::string warning = predictor_warning(taught.report); !warning.empty()) std::cerr << "warning: " << warning << "\n";
 
     GeneticOptions genetic;

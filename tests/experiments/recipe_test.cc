@@ -62,6 +62,12 @@ TEST_CASE("experiments/recipe: mistakes are refused with the place and the neare
   recipe["supernet"] = {{"policy_share", 0.5}};
   CHECK(message_of(recipe).empty());
   recipe = minimal();
+  recipe["policy"] = {{"distribution", "truncated_norm"}};
+  CHECK(message_of(recipe).find("where: recipe: policy.distribution") != std::string::npos);
+  CHECK(message_of(recipe).find("did you mean 'truncated_normal'") != std::string::npos);
+  recipe["policy"] = {{"distribution", "truncated_normal"}};
+  CHECK(recipe_from_json(recipe, "recipe").policy.distribution == "truncated_normal");
+  recipe = minimal();
   recipe["block"] = 12;
   CHECK(message_of(recipe).find("8 or 16") != std::string::npos);
   recipe = minimal();

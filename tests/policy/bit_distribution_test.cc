@@ -110,6 +110,27 @@ TEST_CASE("policy/relaxed_bits: a policy that treats all pictures alike carries 
   const torch::Tensor alike = torch::full({8, layers, 2}, 1.0);
   torch::Tensor different = alike.clone();
   different.slice(0, 0, 4) -= 1.0;
-  CHECK(std::abs(rung_information(ladder, alike, spread).item<double>()) < 1e-5);
-  CHECK(rung_information(ladder, different, spread).item<double>() > 0.3);
+  const auto entropy = [](const std::vector<double>& p) {
+    double sum = 0;
+    for (const double share : p) sum -= share > 0 ? share * std::log(share) : 0;
+    return sum;
+  };
+  for (const BitFamily family : {BitFamily::kLogistic, BitFamily::kTruncatedNormal}) {
+    INFO(std::string(bit_family_name(family)));
+    CHECK(std::abs(rung_information(family, ladder, alike, spread).item<double>()) < 1e-5);
+    double expected = 0, layers_counted = 0;
+    for (std::int64_t l = 0; l < layers; ++l) {
+      const auto& space = model.space.layers[static_cast<std::size_t>(l)];
+      if (space.fixed) continue;
+      const auto rungs = static_cast<int>(space.bits.size());
+      const auto low = BitDistribution::at_position(family, 0, rungs, 0.2).rung_probabilities(rungs),
+                 high = BitDistribution::at_position(family, 1, rungs, 0.2).rung_probabilities(rungs);
+      std::vector<double> both;
+      for (std::size_t r = 0; r < low.size(); ++r) both.push_back((low[r] + high[r]) / 2);
+      expected += entropy(both) - (entropy(low) + entropy(high)) / 2;
+      ++layers_counted;
+    }
+    CHECK(rung_information(family, ladder, different, spread).item<double>() == doctest::Approx(expected / layers_counted).epsilon(1e-3));
+    CHECK(expected / layers_counted > 0.1);
+  }
 }

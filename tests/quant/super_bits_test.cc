@@ -261,3 +261,31 @@ TEST_CASE("quant/super_bits: the kept groups come first in the order, each as a 
   CHECK(seen.narrow(1, 8, 8).abs().max().item<double>() == 0);
   CHECK(seen.narrow(1, 16, 16).min().item<double>() > 0.9);
 }
+
+TEST_CASE("quant/super_bits: what is found is what most of the last steps say, not the last one") {
+  constexpr int kRemembered = 10;
+  SuperBitOptions options;
+  options.lambda = 0;
+  Toy toy(options);
+  const auto search = std::make_shared<SuperBits>(&toy.trained, 10 * kRemembered, options);
+  toy.search = search;
+  const int layer = toy.layer("block2.conv2"), narrow = toy.layer("block3.conv1");
+  const auto step = [&](std::int64_t number, bool open) {
+    toy.thresholds("abs.weights")[layer][1] = open ? kOpen : kClosed;
+    toy.thresholds("abs.filters")[narrow] = open ? 0.0 : 0.2;
+    search->constrain();
+    std::vector<Tensor> gradients(search->parameters().size());
+    search->shape(number, search->parameters(), &gradients);
+  };
+  std::int64_t number = 0;
+  for (int i = 0; i < 5 * kRemembered; ++i) step(number++, /*open=*/i % 4 != 3);  // open in three steps of four
+  CHECK((search->found() == uniform_config(toy.space, 8, 8)));
+  for (int i = 0; i < 5 * kRemembered; ++i) step(number++, /*open=*/i % 4 == 3);
+  CHECK(search->found()[layer].weight == 4);
+  CHECK(search->found()[narrow].active_blocks == 4);
+  const Tensor kept = search->order()[narrow].narrow(0, 0, 32);
+  step(number++, /*open=*/false);
+  CHECK(torch::equal(std::get<0>(kept.sort()), std::get<0>(search->order()[narrow].narrow(0, 0, 32).sort())));
+  for (const auto& [name, tensor] : search->state())
+    if (name == "abs.votes") CHECK((tensor >= 0).all().item<bool>());
+}
