@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <string_view>
-#include <vector>
+
+#include "data/stack_room.h"
 
 namespace bitpilot {
 namespace {
@@ -64,30 +65,30 @@ void add_interior(const std::uint8_t* above, const std::uint8_t* row, const std:
   sums.isolated += isolated;
 }
 
-/// 2 x 2 sums of the picture, with the energy of the Haar details that they leave behind.
-std::vector<std::int32_t> halve(const ImageView& p, PictureSums& sums) {
+using Halves = StackRoom<std::int16_t, kSideOnStack / 2 * kSideOnStack / 2>;
+
+/// 2 x 2 sums of the picture, and adds the energy of the Haar details that they leave behind.
+void halve(const ImageView& p, Halves& half, PictureSums& sums) {
   const int height = p.height / 2, width = p.width / 2;
-  std::vector<std::int32_t> half(static_cast<std::size_t>(height) * static_cast<std::size_t>(width));
   for (int y = 0; y < height; ++y) {
     const std::uint8_t *top = p.row(2 * y), *bottom = p.row(2 * y + 1);
-    std::int32_t* out = half.data() + static_cast<std::size_t>(y) * static_cast<std::size_t>(width);
+    std::int16_t* out = half.data() + static_cast<std::size_t>(y) * static_cast<std::size_t>(width);
     int energy = 0;
     for (int x = 0; x < width; ++x) {
       const int top_sum = top[2 * x] + top[2 * x + 1], bottom_sum = bottom[2 * x] + bottom[2 * x + 1];
       const int top_step = top[2 * x] - top[2 * x + 1], bottom_step = bottom[2 * x] - bottom[2 * x + 1];
       const int across = top_step + bottom_step, along = top_sum - bottom_sum, diagonal = top_step - bottom_step;
-      out[x] = top_sum + bottom_sum;
+      out[x] = static_cast<std::int16_t>(top_sum + bottom_sum);
       energy += across * across + along * along + diagonal * diagonal;
     }
     sums.detail += energy;
   }
-  return half;
 }
 
-void add_half(const std::vector<std::int32_t>& half, int height, int width, PictureSums& sums) {
+void add_half(const Halves& half, int height, int width, PictureSums& sums) {
   const auto row = [&](int y) { return half.data() + static_cast<std::size_t>(y) * static_cast<std::size_t>(width); };
   for (int y = 1; y + 1 < height; ++y) {
-    const std::int32_t *above = row(y - 1), *here = row(y), *below = row(y + 1);
+    const std::int16_t *above = row(y - 1), *here = row(y), *below = row(y + 1);
     int second = 0;
     for (int x = 1; x + 1 < width; ++x)
       second += std::abs(4 * here[x] - 2 * (here[x - 1] + here[x + 1] + above[x] + below[x]) + above[x - 1] +
@@ -95,7 +96,7 @@ void add_half(const std::vector<std::int32_t>& half, int height, int width, Pict
     sums.half_second += second;
   }
   for (int y = 0; y + 1 < height; y += 2) {
-    const std::int32_t *top = row(y), *bottom = row(y + 1);
+    const std::int16_t *top = row(y), *bottom = row(y + 1);
     std::int64_t energy = 0;
     for (int x = 0; x + 1 < width; x += 2) {
       const int across = top[x] - top[x + 1] + bottom[x] - bottom[x + 1],
@@ -118,7 +119,9 @@ PictureSums picture_sums_portable(const ImageView& p) {
     if (y + 1 < p.height) add_column_jumps(p.row(y), p.row(y + 1), p.width, y % 8 == 7, sums);
     if (y > 0 && y + 1 < p.height) add_interior(p.row(y - 1), p.row(y), p.row(y + 1), p.width, sums);
   }
-  add_half(halve(p, sums), p.height / 2, p.width / 2, sums);
+  Halves half(static_cast<std::size_t>(p.height / 2) * static_cast<std::size_t>(p.width / 2));
+  halve(p, half, sums);
+  add_half(half, p.height / 2, p.width / 2, sums);
   return sums;
 }
 

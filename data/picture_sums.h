@@ -20,6 +20,9 @@ inline constexpr int kWidestSummed = 2048;  // a row's sum of squared Laplacians
 /// A pixel is isolated if it differs from all four neighbours, in one direction, by more than that.
 inline constexpr int kIsolatedStep = 32;
 
+/// Pictures of up to that many pixels a side are summed without memory of the heap: every network's, as a rule.
+inline constexpr int kSideOnStack = 256;
+
 /// The fastest way that this processor has; BITPILOT_ISA=scalar takes the portable one.
 PictureSums picture_sums(const ImageView& picture);
 PictureSums picture_sums_portable(const ImageView& picture);

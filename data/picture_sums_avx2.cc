@@ -6,7 +6,8 @@
 #include <immintrin.h>
 
 #include <cstring>
-#include <vector>
+
+#include "data/stack_room.h"
 
 // Above the region: what must run on any processor, and library code that the linker may share.
 namespace bitpilot {
@@ -30,7 +31,7 @@ struct Padded {
   }
   const std::uint8_t* row(int y) const { return bytes.data() + static_cast<std::size_t>(y) * stride + kBytes; }
   std::size_t stride;
-  std::vector<std::uint8_t> bytes;
+  StackRoom<std::uint8_t, (kSideOnStack + 2 * kBytes) * kSideOnStack> bytes;
 };
 
 /// Room for the 2 x 2 sums, with 16 values on each side of a row that are never counted.
@@ -40,7 +41,7 @@ struct Halves {
         values(stride * static_cast<std::size_t>(height)) {}
   std::int16_t* row(int y) { return values.data() + static_cast<std::size_t>(y) * stride + 16; }
   std::size_t stride;
-  std::vector<std::int16_t> values;
+  StackRoom<std::int16_t, (kSideOnStack / 2 + 32) * (kSideOnStack / 2)> values;
 };
 
 PictureSums sums_of(const Padded& padded, Halves& half, int height, int width);
@@ -114,7 +115,6 @@ void add_64(Vec& sum, Vec more) { sum = _mm256_add_epi64(sum, more); }
 
 /// One row of a column: its pixels, what stands left and right, and both in 16 bits.
 struct Row {
-  Row() = default;
   explicit Row(const std::uint8_t* at)
       : pixels(load(at)), left(load(at - 1)), right(load(at + 1)), wide(pixels), sides(Wide(left) + Wide(right)) {}
   Vec pixels, left, right;
@@ -188,7 +188,7 @@ void add_interior(const Row& above, const Row& row, const Row& below, const Colu
 }
 
 void add_column(const Padded& p, int height, int x, const Column& column, PictureSums& sums) {
-  Row above, row(p.row(0) + x);
+  Row row(p.row(0) + x), above = row;
   for (int strip = 0; strip < height; strip += kStripRows) {
     const int end = strip + kStripRows < height ? strip + kStripRows : height;
     StripSums now;

@@ -185,8 +185,9 @@ LearnedRival learn_ddpg(const RivalGround& ground, const RivalRequest& request) 
 
 std::vector<float> severities(const RivalGround& ground, const OutcomeTable& table) {
   const PolicyHead head(ground.data());
+  PolicyScratch scratch;
   std::vector<float> severity;
-  for (std::size_t i = 0; i < table.size(); ++i) severity.push_back(head.observe(table.statistics_of(i), table.stem_of(i)).severity);
+  for (std::size_t i = 0; i < table.size(); ++i) severity.push_back(head.observe(table.statistics_of(i), table.stem_of(i), scratch).severity);
   return severity;
 }
 

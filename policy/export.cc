@@ -58,11 +58,12 @@ Rows rounded_inputs(const Rows& standardised) {
 
 Rows apply_integer(const IntegerMlp& network, const Rows& inputs) {
   Rows result{network.outputs(), {}};
-  std::vector<std::int32_t> codes(static_cast<std::size_t>(inputs.columns));
+  std::vector<std::int32_t> codes, hidden;
   std::vector<float> values;
   for (std::size_t r = 0; r < inputs.count(); ++r) {
+    codes.resize(static_cast<std::size_t>(inputs.columns));
     for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = policy_code(inputs.row(r)[i]);
-    network.run(codes, values);
+    network.run(codes, hidden, values);
     result.values.insert(result.values.end(), values.begin(), values.end());
   }
   return result;

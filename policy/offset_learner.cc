@@ -90,7 +90,8 @@ class OffsetLearner {
     return std::exp(random.uniform(std::log(options_.lambda_low), std::log(options_.lambda_high)));
   }
   int first_anchor(std::size_t row, double lambda) const {
-    return sweep_.head().first_anchor(sweep_.observation(row), lambda);
+    PolicyScratch scratch;
+    return sweep_.head().first(sweep_.observation(row), lambda, scratch).anchor;
   }
 
   BitConfig perturbed(const BitConfig& anchor, Random& random) const {
@@ -305,6 +306,7 @@ class OffsetLearner {
     constexpr std::size_t kBatch = 64;
     const auto model = model_with(offset);
     const PolicyHead head(model->data());
+    PolicyScratch scratch;
     const PolicySweep observed(model->data(), *inputs_.validation, 0);
     Session session(model);
     const std::vector<std::size_t> rows = checked_rows();
@@ -317,7 +319,7 @@ class OffsetLearner {
       std::vector<std::int64_t> anchors;
       for (const std::size_t row : part) {
         const Sample sample = inputs_.validation_at(row);
-        const FirstLook look = head.first(observed.observation(row), model_.default_lambda);
+        const FirstLook& look = head.first(observed.observation(row), model_.default_lambda, scratch);
         session.start(sample.prepared.codes);
         const auto scores = session.look(look.config);
         hard += std::max_element(scores.begin(), scores.end()) - scores.begin() == sample.label ? 1 : 0;

@@ -15,6 +15,7 @@ PolicySweep::PolicySweep(const ModelData& model, const OutcomeTable& table, doub
       safe_anchor_(model.safe_anchor),
       policy_cost_(policy_cost) {
   const std::size_t n = table.size();
+  PolicyScratch scratch;
   observations_.reserve(n);
   signal_.resize(n * anchors_);
   confidence_.resize(n * anchors_);
@@ -22,9 +23,9 @@ PolicySweep::PolicySweep(const ModelData& model, const OutcomeTable& table, doub
   for (std::size_t i = 0; i < n; ++i) {
     const std::size_t seen = permutations.observation.empty() ? i : permutations.observation[i];
     const std::size_t scored = permutations.scores.empty() ? i : permutations.scores[i];
-    observations_.push_back(head_.observe(table.statistics_of(seen), table.stem_of(seen)));
+    observations_.push_back(head_.observe(table.statistics_of(seen), table.stem_of(seen), scratch));
     for (std::size_t k = 0; k < anchors_; ++k) {
-      const LookSummary look = head_.summarise(observations_.back(), static_cast<int>(k), table.scores_of(scored, k),
+      const LookSummary look = head_.summarise(observations_.back(), static_cast<int>(k), table.scores_of(scored, k), scratch,
                                                {residual_.data() + (i * anchors_ + k) * anchors_, anchors_});
       signal_[i * anchors_ + k] = look.signal;
       confidence_[i * anchors_ + k] = look.confidence;
@@ -43,12 +44,13 @@ int PolicySweep::second_of(std::size_t sample, int taken, double lambda) const {
 std::vector<PolicyChoice> PolicySweep::choose(double lambda) const {
   std::vector<PolicyChoice> choices(size());
   std::vector<float> residual(anchors_, 0.0F);
+  PolicyScratch scratch;
   for (std::size_t i = 0; i < size(); ++i) {
     if (guard_ && observations_[i].out_of_range) {
       choices[i] = {safe_anchor_, -1, true};
       continue;
     }
-    if (parameters_.first_weight != 0) head_.first_residual(observations_[i], lambda, residual);
+    if (parameters_.first_weight != 0) head_.first_residual(observations_[i], lambda, scratch, residual);
     choices[i].first = choose_first(parameters_, residual, lambda);
     choices[i].second = second_of(i, choices[i].first, lambda);
   }

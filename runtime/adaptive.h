@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/preprocess.h"
@@ -13,13 +14,15 @@
 namespace bitpilot {
 
 struct Look {
-  std::string config;  ///< anchor's name, or to_string(config)
   BitConfig bits;
   double relative = 0;  ///< this look's cost over uniform 8-bit; the stem belongs to the first look
   float confidence = 0;
   int index = 0;    ///< class it would predict
   int anchor = -1;  ///< whose temperature holds: the anchor itself, or the one that offsets moved; -1 if none
 };
+
+/// The anchor's name if the look is one, else to_string() of its bits.
+std::string name_of(const Look& look, const ModelData& model);
 
 /// One picture's decision: what was looked at, what it cost, what it says.
 struct Decision {
@@ -29,7 +32,7 @@ struct Decision {
   int label = 0;
   float confidence = 0;
   float severity = 0;                              ///< not a number where the picture was not observed
-  std::string fallback;                            ///< "" or "out_of_range"
+  std::string_view fallback;                       ///< "" or "out_of_range"
   double bops = 0, policy_bops = 0, relative = 0;  ///< of all looks (stem once), the policy and the statistics
   double priced = 0;       ///< relative cost in the unit that the policy was priced in (PolicyParameters::cost_unit); BOPs: = relative
   bool calibrated = true;                          ///< every look's configuration is an anchor
@@ -45,13 +48,15 @@ struct DecisionRule {
 
 /// Engine and policy together, for one stream.  run, eval and the environment all decide through this class.  A model
 /// without a policy runs its safe anchor; a picture whose statistics are out of range does so too, with the policy's
-/// operations billed.  Not thread-safe.
+/// operations billed.  Not thread-safe.  Allocates nothing for configurations that it saw before, once it went every way
+/// through the policy.
 class AdaptiveSession {
  public:
   explicit AdaptiveSession(std::shared_ptr<const Model> model);
   ~AdaptiveSession();
   AdaptiveSession(AdaptiveSession&&) noexcept;
-  Decision decide(const Prepared& picture, const DecisionRule& rule);
+  /// Valid until the next call.
+  const Decision& decide(const Prepared& picture, const DecisionRule& rule);
   const CostTable& cost() const;
   /// Whether a decision by this rule needs Prepared::statistics.
   bool reads_statistics(const DecisionRule& rule) const;

@@ -13,7 +13,8 @@ struct LookConfidence {
   std::vector<float> probabilities;  ///< [classes]
   std::vector<float> log_probabilities;
 };
-LookConfidence look_confidence(std::span<const float> scores, float temperature);
+/// `memory`: of an earlier look, for this one's probabilities.
+LookConfidence look_confidence(std::span<const float> scores, float temperature, LookConfidence memory = {});
 
 /// Inputs of the stop networks besides the embedding, before standardisation: top, second, margin, entropy, top (1 -
 /// top), the rest's probability; with up to 16 classes also every class's probability and its logarithm (at least -9),
@@ -23,7 +24,7 @@ inline constexpr int kMostClassFeatures = 16;
 constexpr int look_feature_count(int classes) {
   return kSummaryFeatures + (classes <= kMostClassFeatures ? 2 * classes : 0);
 }
-/// The first `count` of them (kSummaryFeatures or look_feature_count(classes)).
-std::vector<float> look_features(const LookConfidence& look, int count);
+/// The first `count` of them (kSummaryFeatures or look_feature_count(classes)).  `memory`: of an earlier look, for these.
+std::vector<float> look_features(const LookConfidence& look, int count, std::vector<float> memory = {});
 
 }  // namespace bitpilot

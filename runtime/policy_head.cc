@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "runtime/core/cost.h"
 #include "runtime/core/error.h"
-#include "runtime/look_confidence.h"
 #include "runtime/policy_rules.h"
 
 namespace bitpilot {
@@ -15,6 +15,8 @@ namespace {
 constexpr double kFloatBops = 32.0 * 32.0;  // one float32 operation
 constexpr double kIntegerBops = 8.0 * 8.0;  // one multiply-accumulate of the integer networks
 constexpr double kAddBops = 32.0;  // adding one stem code to a running int32 sum, counted as in statistics_bops
+
+const std::vector<float> kNoOffsets;
 
 /// Nearest rung of an ascending ladder to a position in ladder steps; ties to the lower rung.
 int rung_at(float position, std::size_t rungs) {
@@ -56,11 +58,17 @@ struct PolicyHead::Impl {
     return parameters.first_weight != 0 || parameters.stop_weight != 0 || !parameters.offset.empty();
   }
 
-  std::vector<std::int32_t> codes(const Observation& observation, std::size_t extra) const {
-    std::vector<std::int32_t> result;
-    result.reserve(observation.embedding.size() + extra);
-    for (const float e : observation.embedding) result.push_back(policy_code(e));
-    return result;
+  static void set_codes(const Observation& observation, std::vector<std::int32_t>& codes) {
+    codes.clear();
+    for (const float e : observation.embedding) codes.push_back(policy_code(e));
+  }
+
+  /// Runs a network that reads embedding and lambda.
+  void run_at(const IntegerMlp& mlp, const Observation& observation, double lambda, PolicyScratch& scratch,
+              std::vector<float>& result) const {
+    set_codes(observation, scratch.codes);
+    scratch.codes.push_back(lambda_code(lambda, parameters.lambda_low, parameters.lambda_high));
+    mlp.run(scratch.codes, scratch.hidden, result);
   }
 
   float signal(const LookConfidence& c) const {
@@ -75,9 +83,10 @@ struct PolicyHead::Impl {
     return 0;
   }
 
-  std::vector<LayerDistribution> distributions(int anchor, const std::vector<float>& offsets) const {
+  /// `offsets`: none are zeros.
+  void set_distributions(int anchor, const std::vector<float>& offsets, std::vector<LayerDistribution>& result) const {
     const BitConfig& config = anchors[static_cast<std::size_t>(anchor)];
-    std::vector<LayerDistribution> result(config.size());
+    result.assign(config.size(), {});
     const float* spread = parameters.spread.data() + static_cast<std::size_t>(anchor) * config.size() * 2;
     for (std::size_t l = 0; l < config.size(); ++l) {
       const std::vector<int>& ladder = space.layers[l].bits;
@@ -87,21 +96,11 @@ struct PolicyHead::Impl {
       result[l] = {bits_at(ladder, position_of(ladder, config[l].weight) + weight), spread[2 * l],
                    bits_at(ladder, position_of(ladder, config[l].activation) + activation), spread[2 * l + 1]};
     }
-    return result;
   }
 
-  std::vector<float> offsets(const Observation& observation, double lambda) const {
-    std::vector<float> result;
-    if (parameters.offset.empty()) return result;
-    std::vector<std::int32_t> input = codes(observation, 1);
-    input.push_back(lambda_code(lambda, parameters.lambda_low, parameters.lambda_high));
-    parameters.offset.run(input, result);
-    return result;
-  }
-
-  BitConfig moved(int anchor, const std::vector<float>& offsets) const {
-    BitConfig config = anchors[static_cast<std::size_t>(anchor)];
-    if (offsets.empty()) return config;
+  void set_moved(int anchor, const std::vector<float>& offsets, BitConfig& config) const {
+    config = anchors[static_cast<std::size_t>(anchor)];
+    if (offsets.empty()) return;
     for (std::size_t l = 0; l < config.size(); ++l) {
       const LayerSpace& layer = space.layers[l];
       if (layer.fixed) continue;
@@ -111,7 +110,6 @@ struct PolicyHead::Impl {
       config[l].weight = layer.bits[static_cast<std::size_t>(weight)];
       config[l].activation = layer.bits[static_cast<std::size_t>(activation)];
     }
-    return config;
   }
 
   void place_on_path() {
@@ -160,23 +158,25 @@ PolicyHead::PolicyHead(const ModelData& model) {
   impl_ = impl;
 }
 
-Observation PolicyHead::observe(const ImageStatistics& statistics, std::span<const std::int32_t> stem_sums) const {
+const Observation& PolicyHead::observe(const ImageStatistics& statistics, std::span<const std::int32_t> stem_sums,
+                                       PolicyScratch& scratch) const {
   const PolicyParameters& p = impl_->parameters;
   const std::size_t stem = p.feature_mean.size() - kStatisticsCount;
   if (stem > 0 && stem != stem_sums.size())
     throw Error(ExitCode::kBug, "stem sums of another network", "PolicyHead::observe", "report this");
-  Observation result;
-  std::vector<std::int32_t> features(p.feature_mean.size());
-  for (std::size_t i = 0; i < features.size(); ++i) {
+  Observation& result = scratch.observation;
+  scratch.codes.clear();
+  for (std::size_t i = 0; i < p.feature_mean.size(); ++i) {
     const float x = i < kStatisticsCount ? statistics.values[i]
                                          : static_cast<float>(stem_sums[i - kStatisticsCount]) * impl_->pixels_inverse;
-    features[i] = policy_code((x - p.feature_mean[i]) * p.feature_scale[i]);
+    scratch.codes.push_back(policy_code((x - p.feature_mean[i]) * p.feature_scale[i]));
   }
-  p.embedding.run(features, result.embedding);
+  p.embedding.run(scratch.codes, scratch.hidden, result.embedding);
   for (float& e : result.embedding) e = static_cast<float>(policy_code(e)) * kPolicyInputStep;
-  std::vector<float> severity;
-  p.severity.run(impl_->codes(result, 0), severity);
-  result.severity = std::clamp(severity.front(), 0.0F, 5.0F);
+  Impl::set_codes(result, scratch.codes);
+  p.severity.run(scratch.codes, scratch.hidden, scratch.outputs);
+  result.severity = std::clamp(scratch.outputs.front(), 0.0F, 5.0F);
+  result.out_of_range = false;
   for (std::size_t i = 0; i < impl_->ranges.size(); ++i) {
     const float low = impl_->ranges[i].first, high = impl_->ranges[i].second, x = statistics.values[i];
     const float half = (high - low) * 0.5F;
@@ -185,80 +185,73 @@ Observation PolicyHead::observe(const ImageStatistics& statistics, std::span<con
   return result;
 }
 
-void PolicyHead::first_residual(const Observation& observation, double wanted_lambda, std::span<float> residual) const {
+void PolicyHead::first_residual(const Observation& observation, double wanted_lambda, PolicyScratch& scratch,
+                                std::span<float> residual) const {
   const PolicyParameters& p = impl_->parameters;
   const double lambda = std::max(wanted_lambda, p.lambda_floor);
   std::fill(residual.begin(), residual.end(), 0.0F);
   if (p.first_residual.empty()) return;
-  std::vector<std::int32_t> input = impl_->codes(observation, 1);
-  input.push_back(lambda_code(lambda, p.lambda_low, p.lambda_high));
-  thread_local std::vector<float> result;
-  p.first_residual.run(input, result);
-  std::copy(result.begin(), result.end(), residual.begin());
-}
-
-int PolicyHead::first_anchor(const Observation& observation, double lambda) const {
-  thread_local std::vector<float> residual;
-  residual.assign(impl_->anchors.size(), 0.0F);
-  if (impl_->parameters.first_weight != 0) first_residual(observation, lambda, residual);
-  return choose_first(impl_->parameters, residual, lambda);
+  impl_->run_at(p.first_residual, observation, lambda, scratch, scratch.outputs);
+  std::copy(scratch.outputs.begin(), scratch.outputs.end(), residual.begin());
 }
 
 LookSummary PolicyHead::summarise(const Observation& observation, int taken, std::span<const float> scores,
-                                  std::span<float> residual) const {
+                                  PolicyScratch& scratch, std::span<float> residual) const {
   const PolicyParameters& p = impl_->parameters;
-  const LookConfidence sure = look_confidence(scores, impl_->temperatures[static_cast<std::size_t>(taken)]);
+  LookConfidence& sure = scratch.confidence;
+  sure = look_confidence(scores, impl_->temperatures[static_cast<std::size_t>(taken)], std::move(sure));
   std::fill(residual.begin(), residual.end(), 0.0F);
   const IntegerMlp& mlp = p.stop_residual[static_cast<std::size_t>(taken)];
   if (!residual.empty() && !mlp.empty()) {
-    const std::vector<float> features = look_features(sure, static_cast<int>(p.confidence_mean.size()));
-    std::vector<std::int32_t> input = impl_->codes(observation, features.size());
-    for (std::size_t i = 0; i < features.size(); ++i)
-      input.push_back(policy_code((features[i] - p.confidence_mean[i]) * p.confidence_scale[i]));
-    thread_local std::vector<float> result;
-    mlp.run(input, result);
-    std::copy(result.begin(), result.end(), residual.begin());
+    scratch.features =
+        look_features(sure, static_cast<int>(p.confidence_mean.size()), std::move(scratch.features));
+    Impl::set_codes(observation, scratch.codes);
+    for (std::size_t i = 0; i < scratch.features.size(); ++i)
+      scratch.codes.push_back(policy_code((scratch.features[i] - p.confidence_mean[i]) * p.confidence_scale[i]));
+    mlp.run(scratch.codes, scratch.hidden, scratch.outputs);
+    std::copy(scratch.outputs.begin(), scratch.outputs.end(), residual.begin());
   }
   return {sure.top, sure.label, impl_->signal(sure)};
 }
 
-int PolicyHead::second_anchor(const Observation& observation, int taken, std::span<const float> scores, double lambda,
-                              float* confidence, int* label) const {
+const FirstLook& PolicyHead::first(const Observation& observation, double lambda, PolicyScratch& scratch) const {
   const PolicyParameters& p = impl_->parameters;
-  thread_local std::vector<float> residual;
-  residual.assign(p.stop_weight != 0 ? p.anchors() : 0, 0.0F);
-  const LookSummary summary = summarise(observation, taken, scores, residual);
-  residual.resize(p.anchors(), 0.0F);
-  if (confidence) *confidence = summary.confidence;
-  if (label) *label = summary.label;
-  return choose_second(p, taken, summary.signal, residual, lambda);
-}
-
-FirstLook PolicyHead::first(const Observation& observation, double lambda) const {
-  FirstLook result;
-  result.anchor = first_anchor(observation, lambda);
+  scratch.residual.assign(p.anchors(), 0.0F);
+  if (p.first_weight != 0) first_residual(observation, lambda, scratch, scratch.residual);
+  FirstLook& result = scratch.first;
+  result.anchor = choose_first(p, scratch.residual, lambda);
   result.position = impl_->positions[static_cast<std::size_t>(result.anchor)];
-  const std::vector<float> offsets = impl_->offsets(observation, lambda);
-  result.config = impl_->moved(result.anchor, offsets);
-  result.distributions = impl_->distributions(result.anchor, offsets);
+  if (!p.offset.empty()) impl_->run_at(p.offset, observation, lambda, scratch, scratch.offsets);
+  const std::vector<float>& offsets = p.offset.empty() ? kNoOffsets : scratch.offsets;
+  impl_->set_moved(result.anchor, offsets, result.config);
+  impl_->set_distributions(result.anchor, offsets, result.distributions);
   return result;
 }
 
-SecondLook PolicyHead::second(const Observation& observation, const FirstLook& taken, std::span<const float> scores,
-                              double lambda) const {
-  SecondLook result;
-  result.anchor = second_anchor(observation, taken.anchor, scores, lambda, &result.confidence, &result.label);
-  if (result.anchor >= 0) result.distributions = impl_->distributions(result.anchor, {});
+const SecondLook& PolicyHead::second(const Observation& observation, const FirstLook& taken,
+                                     std::span<const float> scores, double lambda, PolicyScratch& scratch) const {
+  const PolicyParameters& p = impl_->parameters;
+  scratch.residual.assign(p.anchors(), 0.0F);
+  const std::span<float> residual(scratch.residual);
+  const LookSummary summary =
+      summarise(observation, taken.anchor, scores, scratch, p.stop_weight != 0 ? residual : std::span<float>());
+  SecondLook& result = scratch.second;
+  result.anchor = choose_second(p, taken.anchor, summary.signal, residual, lambda);
+  result.confidence = summary.confidence;
+  result.label = summary.label;
+  result.distributions.clear();
+  if (result.anchor >= 0) impl_->set_distributions(result.anchor, kNoOffsets, result.distributions);
   return result;
 }
 
 bool PolicyHead::reads_observation() const { return impl_->reads_observation(); }
 
-Observation PolicyHead::unobserved() const {
+const Observation& PolicyHead::unobserved(PolicyScratch& scratch) const {
   if (reads_observation()) throw Error(ExitCode::kBug, "this policy reads the picture", "PolicyHead::unobserved", "report this");
-  Observation result;
+  Observation& result = scratch.observation;
   result.embedding.assign(static_cast<std::size_t>(impl_->parameters.embedding.outputs()), 0.0F);
   result.severity = std::numeric_limits<float>::quiet_NaN();
+  result.out_of_range = false;
   return result;
 }
 

@@ -7,6 +7,7 @@
 
 #include "data/image_statistics.h"
 #include "runtime/format/model_data.h"
+#include "runtime/look_confidence.h"
 #include "runtime/policy_parameters.h"
 
 namespace bitpilot {
@@ -38,6 +39,17 @@ struct SecondLook {
   std::vector<LayerDistribution> distributions;  ///< of the second look, empty on stop
 };
 
+/// What one caller's decisions are made in.  Kept from picture to picture, nothing is allocated once every way through
+/// the policy was gone.
+struct PolicyScratch {
+  Observation observation;
+  FirstLook first;
+  SecondLook second;
+  std::vector<std::int32_t> codes, hidden;
+  std::vector<float> outputs, residual, offsets, features;
+  LookConfidence confidence;
+};
+
 /// BOPs of knowing how sure a look is: the softmax over its scores, which a threshold needs as well.
 double confidence_bops(std::size_t classes);
 
@@ -49,7 +61,7 @@ struct LookSummary {
 };
 
 /// The learned policy at run time, without LibTorch: integer multilayer perceptrons, float32 only in fixed order, so
-/// the same decision on every ISA and for every batch.  Immutable, shared between threads.
+/// the same decision on every ISA and for every batch.  Immutable, shared between threads; a scratch is one thread's.
 class PolicyHead {
  public:
   /// Throws Error(kData) if the model's policy does not fit its network; a model without a policy is refused too (use
@@ -57,31 +69,29 @@ class PolicyHead {
   explicit PolicyHead(const ModelData& model);
   static bool has_policy(const ModelData& model) { return !model.policy.description.empty(); }
 
+  /// What observe(), first(), second() and unobserved() return stands in the scratch, until the same is asked again.
   /// `stem_sums`: Session::stem_sums().
-  Observation observe(const ImageStatistics& statistics, std::span<const std::int32_t> stem_sums) const;
-  FirstLook first(const Observation& observation, double lambda) const;
+  const Observation& observe(const ImageStatistics& statistics, std::span<const std::int32_t> stem_sums,
+                             PolicyScratch& scratch) const;
+  const FirstLook& first(const Observation& observation, double lambda, PolicyScratch& scratch) const;
   /// After `taken` gave `scores` (before temperature): stop, or the anchor to look at next.
-  SecondLook second(const Observation& observation, const FirstLook& taken, std::span<const float> scores,
-                    double lambda) const;
+  const SecondLook& second(const Observation& observation, const FirstLook& taken, std::span<const float> scores,
+                           double lambda, PolicyScratch& scratch) const;
 
-  /// The two choices alone, without configurations and distributions: what sweeps over tables of outcomes need.
-  int first_anchor(const Observation& observation, double lambda) const;
-  /// -1: stop.  `confidence` and `label` of the look that was just taken, where not null.
-  int second_anchor(const Observation& observation, int taken, std::span<const float> scores, double lambda,
-                    float* confidence = nullptr, int* label = nullptr) const;
   /// What the choices are made of (see policy_rules.h), before the weights: this picture's deviations from the mean
   /// values, [anchors], and after a look its confidence, label, stop signal and deviations from the curves (`residual`
-  /// may be empty).
-  void first_residual(const Observation& observation, double lambda, std::span<float> residual) const;
+  /// may be empty).  For sweeps over tables of outcomes, which need no configurations and distributions.
+  void first_residual(const Observation& observation, double lambda, PolicyScratch& scratch,
+                      std::span<float> residual) const;
   LookSummary summarise(const Observation& observation, int taken, std::span<const float> scores,
-                        std::span<float> residual) const;
+                        PolicyScratch& scratch, std::span<float> residual) const;
   const PolicyParameters& parameters() const;
 
   /// Whether any choice depends on the picture before the first look.  Where its networks earned no weight a policy chooses by the looks
   /// alone, and the observation serves the range check and the quality estimate.
   bool reads_observation() const;
   /// What stands for a picture that nobody observed; only for a policy that does not read it.
-  Observation unobserved() const;
+  const Observation& unobserved(PolicyScratch& scratch) const;
 
   /// BOPs of observe + first + second at the precisions they run at, statistics included; `observed` false: without statistics and
   /// estimator.

@@ -183,11 +183,13 @@ std::int64_t IntegerMlp::macs() const {
   return total;
 }
 
-void IntegerMlp::run(const std::vector<std::int32_t>& codes, std::vector<float>& result) const {
-  std::vector<std::int32_t> current = codes, next;
+void IntegerMlp::run(std::vector<std::int32_t>& codes, std::vector<std::int32_t>& hidden, std::vector<float>& result) const {
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const IntegerLayer& layer = layers[i];
     const bool last = i + 1 == layers.size();
+    // Turn and turn about, not swapped: each keeps its own memory.
+    const std::vector<std::int32_t>& current = i % 2 == 0 ? codes : hidden;
+    std::vector<std::int32_t>& next = i % 2 == 0 ? hidden : codes;
     (last ? (void)result.resize(static_cast<std::size_t>(layer.outputs))
           : (void)next.resize(static_cast<std::size_t>(layer.outputs)));
     for (int o = 0; o < layer.outputs; ++o) {
@@ -202,7 +204,6 @@ void IntegerMlp::run(const std::vector<std::int32_t>& codes, std::vector<float>&
         next[static_cast<std::size_t>(o)] = static_cast<std::int32_t>(std::clamp(std::nearbyint(value), 0.0F, 255.0F));
       }
     }
-    if (!last) current.swap(next);
   }
 }
 

@@ -27,8 +27,9 @@ struct IntegerMlp {
   int inputs() const { return layers.front().inputs; }
   int outputs() const { return layers.back().outputs; }
   std::int64_t macs() const;
-  /// `codes`: inputs() integers in -127..255.  Writes outputs() real numbers.
-  void run(const std::vector<std::int32_t>& codes, std::vector<float>& result) const;
+  /// `codes`: inputs() integers in -127..255.  Writes outputs() real numbers; overwrites `codes` and `hidden`, which
+  /// hold the codes between the layers.
+  void run(std::vector<std::int32_t>& codes, std::vector<std::int32_t>& hidden, std::vector<float>& result) const;
 };
 
 /// Every real input of a policy network is standardised and coded at this step in -127..127 (about +-4 standard

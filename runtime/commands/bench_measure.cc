@@ -60,7 +60,7 @@ void measure_stages(const ModelData& model, const Image& picture, const Image& l
   rule.lambda = model.default_lambda;
   const auto decide = [&](Samples& whole, Samples& policy) {
     const Clock::time_point start = Clock::now();
-    const Decision decision = adaptive.decide(prepared, rule);
+    const Decision& decision = adaptive.decide(prepared, rule);
     whole.add(seconds_since(start));
     policy.add(decision.policy_ms / 1e3);
   };

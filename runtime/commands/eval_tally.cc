@@ -30,9 +30,9 @@ std::pair<double, double> mean_bits(const ModelData& model, const BitConfig& bit
 }
 
 /// "u2", or "u2+u4" for two looks.
-std::string looks_name(const Decision& decision) {
+std::string looks_name(const Decision& decision, const ModelData& model) {
   std::string name;
-  for (const Look& look : decision.looks) name += (name.empty() ? "" : "+") + look.config;
+  for (const Look& look : decision.looks) name += (name.empty() ? "" : "+") + name_of(look, model);
   return name;
 }
 
@@ -75,7 +75,7 @@ void EvalTally::add(const JudgedPicture& picture) {
   ++bin.images;
   bin.correct += correct;
   bin.confidence += static_cast<double>(decision.confidence);
-  configs_[looks_name(decision)].push_back(picture.total_ms);
+  configs_[looks_name(decision, model_)].push_back(picture.total_ms);
   relative_.push_back(decision.relative);
   bops_.push_back(decision.bops);
   milliseconds_.push_back(picture.total_ms);

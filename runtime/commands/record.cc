@@ -76,7 +76,7 @@ Json looks_of(const Decision& decision, const ModelData& model) {
       if (!model.space.layers[i].fixed)
         bits.push_back({look.bits[i].weight, look.bits[i].activation, look.bits[i].active_blocks});
     }
-    looks.push_back({{"config", look.config},
+    looks.push_back({{"config", name_of(look, model)},
                      {"bits", bits},
                      {"relative", rounded(look.relative, 6)},
                      {"confidence", look.confidence},
@@ -107,7 +107,7 @@ std::string DecisionLines::line(const JudgedPicture& judged, std::uint64_t seque
   json["lambda"] = judged.lambda;
   if (!judged.guard) json["guard"] = false;
   json["fallback"] = nullptr;
-  if (!decision.fallback.empty()) json["fallback"] = decision.fallback;
+  if (!decision.fallback.empty()) json["fallback"] = std::string(decision.fallback);
   json["dropped_before"] = judged.frame.dropped_before;
   json["quality"] = quality_of(judged);
   json["layers"] = layers_of(decision, data, family_);

@@ -247,7 +247,8 @@ void Planner::add_linear(Plan& plan, int step, const CodeOutput* outputs, int ou
   task.product.weights = weights.data();
   task.product.group_bytes = weights.group_bytes;
   task.product.groups = (now.active_out + weights.packing.group - 1) / weights.packing.group;
-  task.product.quads = quads(now.active_in);
+  const int together = linear_quads(weights.packing.format);
+  task.product.quads = (quads(now.active_in) + together - 1) / together * together;
   task.product.dst = workspace_.sums;
   task.out = now.active_out;
   task.bias = now.bias.data();

@@ -55,7 +55,8 @@ WeightStore::Range WeightStore::range(int layer, int weight_bits) {
 std::vector<Packing> WeightStore::legal(int layer, const LayerBits& bits) {
   const Node& node = model_.network.layer(layer);
   const auto [lowest, highest] = range(layer, bits.weight);
-  if (node.op == Op::kLinear) return {linear_packing(lowest, highest)};
+  Packing list[kMaxPackings];
+  if (node.op == Op::kLinear) return {list, list + linear_packings(lowest, highest, model_.network.weight_count(layer), list)};
   ConvShape shape;
   shape.depthwise = node.groups > 1;
   shape.lowest = lowest;
@@ -68,7 +69,6 @@ std::vector<Packing> WeightStore::legal(int layer, const LayerBits& bits) {
   shape.stride = node.stride;
   shape.width = node.shape.width;
   shape.height = node.shape.height;
-  Packing list[kMaxPackings];
   const int count = kernels_.packings(shape, list);
   return {list, list + count};
 }

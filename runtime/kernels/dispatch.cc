@@ -1,13 +1,22 @@
 #include <cstdlib>
+#include <utility>
 
 #include "runtime/core/error.h"
 #include "runtime/kernels/kernels.h"
 
 namespace bitpilot {
 
-Packing linear_packing(int lowest, int highest) {
+int linear_packings(int lowest, int highest, std::int64_t count, Packing (&legal)[kMaxPackings]) {
+  using Format = Packing::Format;
+  // As many come from beyond the nearest cache, at the speed of bytes.
+  constexpr std::int64_t kFarWeights = 1 << 16;
   const bool bytes = lowest >= -128 && highest <= 127;
-  return {bytes ? Packing::Format::kBytes : Packing::Format::kWords, 8, Packing::Lanes::kFilters};
+  const Packing plain{bytes ? Format::kBytes : Format::kWords, 8, Packing::Lanes::kFilters};
+  legal[0] = plain;
+  if (lowest < -8 || highest > 7) return 1;
+  legal[1] = {lowest >= -2 && highest <= 1 ? Format::kInt2 : Format::kInt4, 8, Packing::Lanes::kFilters};
+  if (count >= kFarWeights) std::swap(legal[0], legal[1]);
+  return 2;
 }
 
 std::string packing_name(const Packing& packing) {
@@ -17,6 +26,8 @@ std::string packing_name(const Packing& packing) {
                                                                       : "pixels";
   const std::string format = packing.format == Packing::Format::kBytes    ? "bytes"
                              : packing.format == Packing::Format::kTables ? "tables"
+                             : packing.format == Packing::Format::kInt4   ? "int4"
+                             : packing.format == Packing::Format::kInt2   ? "int2"
                                                                           : "words";
   return format + " by " + lanes;
 }

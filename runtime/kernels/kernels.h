@@ -27,8 +27,9 @@ inline constexpr int kFilterPadding = 16;
 /// How packed weights lie, [filter group][input quad][tap][filter][4 channels], and what a vector's lanes hold.
 struct Packing {
   /// kBytes: s8 of channels 0 1 2 3.  kWords: s16 of channels 0 2 1 3 (even and odd bytes of a lane meet them as
-  /// pairs).  kTables: weights of 2 bits as places in tables of products, see table_place.
-  enum class Format { kBytes, kWords, kTables };
+  /// pairs).  kTables: weights of 2 bits as places in tables of products, see table_place.  kInt4, kInt2: of linear()
+  /// alone, see linear_quads.
+  enum class Format { kBytes, kWords, kTables, kInt4, kInt2 };
   /// kPixels: flat positions, border columns included; strided windows need gathered copies.
   /// kRows: pixels of one row at stride 2, read in place.
   /// kFilters: a group of filters; runs along rows, strides of 1 or 2 are read in place.
@@ -180,11 +181,19 @@ struct SumTask {
   std::int32_t* sums = nullptr;
 };
 
-/// How every set's linear() wants effective weights in [lowest, highest].
-Packing linear_packing(int lowest, int highest);
+/// Fills in how every set's linear() can have `count` effective weights in [lowest, highest], the one that is fastest as
+/// a rule first; returns how many.
+int linear_packings(int lowest, int highest, std::int64_t count, Packing (&legal)[kMaxPackings]);
+/// Quads whose weights share their bytes: [filter group][that many quads][filter][4 channels].  kInt4 and kInt2 hold the
+/// weights of 2 and 4 quads in one byte, the first quad's lowest: the last one's two's complement, the others' with half
+/// of their range added (what is too much is one number for all filters).
+inline constexpr int linear_quads(Packing::Format format) {
+  return format == Packing::Format::kInt4 ? 2 : format == Packing::Format::kInt2 ? 4 : 1;
+}
 
-/// dst[o] = sum over i of src[i] * weight(o, i), modulo 2^32, in linear_packing.  src[i] = low[i] + high[i] * 2^15,
-/// both in the packing's channel order and padded with zeros to a whole quad; high nullptr: all 0.
+/// dst[o] = sum over i of src[i] * weight(o, i), modulo 2^32, in one of linear_packings.  src[i] = low[i] + high[i] *
+/// 2^15, both in the packing's channel order and padded with zeros to `quads`, a multiple of linear_quads; high nullptr:
+/// all 0.
 struct LinearTask {
   const std::int16_t* low = nullptr;
   const std::int16_t* high = nullptr;

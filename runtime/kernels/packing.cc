@@ -28,6 +28,15 @@ std::size_t tap_place(std::size_t tap, std::size_t in_group) {
   return tap / kTapsInRow * 16 + in_group * 4 + tap % kTapsInRow;
 }
 
+/// Packing::Format::kInt4 and kInt2: the byte of weights of 0, and where a weight goes.
+std::uint8_t empty_byte(Packing::Format format) { return format == Packing::Format::kInt4 ? 0x08 : 0x2a; }
+
+void put_packed(std::uint8_t* byte, Packing::Format format, int quad, int value) {
+  const int quads = linear_quads(format), bits = 8 / quads, shift = quad % quads * bits, mask = (1 << bits) - 1;
+  const int code = (quad % quads + 1 == quads ? value : value + (1 << (bits - 1))) & mask;
+  *byte = static_cast<std::uint8_t>((*byte & ~(mask << shift)) | (code << shift));
+}
+
 constexpr int kWindows[] = {2, 3, 4, 6, 8, 12, 18, 27, 36, 72, 144, 1 << 20};
 
 /// What PackedWeights::reach holds.  Positive and negative weights apart: codes are not negative, so that a sum stands
@@ -91,17 +100,18 @@ PackedWeights pack_weights(const EffectiveWeights& weights, Packing packing) {
   const std::size_t quads = weights.depthwise ? 1 : (static_cast<std::size_t>(weights.in) + 3) / 4;
   const bool tables = packing.format == Packing::Format::kTables;
   const std::size_t planes = tables ? static_cast<std::size_t>(table_planes(packing, static_cast<int>(quads))) : quads;
-  const std::size_t lane = tables ? 2 : packing.format == Packing::Format::kBytes ? 4 : 8;
+  const std::size_t lane = tables ? 2 : packing.format == Packing::Format::kWords ? 8 : 4;
+  const auto together = static_cast<std::size_t>(linear_quads(packing.format));
   const std::size_t groups = (static_cast<std::size_t>(weights.out) + group - 1) / group;
 
   PackedWeights packed;
   packed.packing = packing;
   const bool by_taps = packing.lanes == Packing::Lanes::kTaps;
-  packed.group_bytes = round_up(by_taps ? kTapGroupBytes : planes * taps * group * lane, kAlignment);
+  packed.group_bytes = round_up(by_taps ? kTapGroupBytes : (planes + together - 1) / together * taps * group * lane, kAlignment);
   const std::size_t bytes = std::max(packed.group_bytes * groups, kAlignment);
   packed.data_.reset(static_cast<std::uint8_t*>(std::aligned_alloc(kAlignment, bytes)));
   if (!packed.data_) throw std::bad_alloc();
-  std::memset(packed.data_.get(), 0, bytes);
+  std::memset(packed.data_.get(), together > 1 ? empty_byte(packing.format) : 0, bytes);
 
   const std::size_t in = static_cast<std::size_t>(weights.in);
   for (std::size_t o = 0; o < static_cast<std::size_t>(weights.out); ++o)
@@ -116,6 +126,9 @@ PackedWeights pack_weights(const EffectiveWeights& weights, Packing packing) {
           const std::size_t at =
               (static_cast<std::size_t>(place.plane) * taps + t) * 2 + static_cast<std::size_t>(place.slot);
           first[at * group + o % group] |= static_cast<std::uint8_t>((value & 3) << place.shift);
+        } else if (together > 1) {
+          put_packed(first + (quad / together * group + o % group) * lane + channel, packing.format,
+                     static_cast<int>(quad), value);
         } else if (by_taps) {
           first[tap_place(t, o % group)] = static_cast<std::uint8_t>(static_cast<std::int8_t>(value));
         } else {

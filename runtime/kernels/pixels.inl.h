@@ -69,22 +69,38 @@ static void channel_sums(const SumTask& task) {
   }
 }
 
-/// Sums of GROUPS groups of eight filters: dst[o] += (sum over i of src[i] * weight(o, i)) << shift.
-template <int GROUPS, bool BYTES>
-static inline void linear_groups(const LinearTask& task, int group, const std::int16_t* src, int shift) {
-  constexpr int kVectors = 16 / kLanes, kQuadBytes = BYTES ? 32 : 64;
+/// Adds the products of quad QUAD and those behind it whose weights of BITS bits share these words.
+template <int BITS, int QUAD>
+static inline Vec add_quads(Vec sums, const Vec* values, Vec words) {
+  if constexpr (BITS >= 8) {
+    return multiply_add_words(sums, values[QUAD], words);
+  } else if constexpr ((QUAD + 1) * BITS == 8) {
+    return multiply_add_words(sums, values[QUAD], top_of_words<QUAD * BITS>(words));
+  } else {
+    sums = multiply_add_words(sums, values[QUAD], bits_of_words<QUAD * BITS, BITS>(words));
+    return add_quads<BITS, QUAD + 1>(sums, values, words);
+  }
+}
+
+/// Sums of GROUPS groups of eight filters: dst[o] += (sum over i of src[i] * weight(o, i)) << shift.  `surplus`: what the
+/// halves that were added to weights come to.
+template <int GROUPS, int BITS>
+static inline void linear_groups(const LinearTask& task, int group, const std::int16_t* src, int shift,
+                                 std::uint32_t surplus) {
+  constexpr int kVectors = 16 / kLanes, kBytes = BITS == 16 ? 64 : 32, kQuads = BITS < 8 ? 8 / BITS : 1;
   Vec sums[GROUPS][kVectors];
   BITPILOT_UNROLL for (int g = 0; g < GROUPS; ++g) BITPILOT_UNROLL for (int v = 0; v < kVectors; ++v) sums[g][v] =
       splat(0);
   const std::size_t group_bytes = task.group_bytes;
   constexpr std::size_t kAhead = 2048;  // a large layer's weights are read once, from far
   const std::uint8_t* weights = task.weights + static_cast<std::size_t>(group) * group_bytes;
-  for (int quad = 0; quad < task.quads; ++quad, src += 4, weights += kQuadBytes) {
-    const Vec values = broadcast_quad(src);
+  for (int quad = 0; quad < task.quads; quad += kQuads, src += 4 * kQuads, weights += kBytes) {
+    Vec values[kQuads];
+    BITPILOT_UNROLL for (int q = 0; q < kQuads; ++q) values[q] = broadcast_quad(src + 4 * q);
     BITPILOT_UNROLL for (int g = 0; g < GROUPS; ++g) BITPILOT_UNROLL for (int v = 0; v < kVectors; ++v) {
-      const std::uint8_t* at = weights + g * group_bytes + v * (kQuadBytes / kVectors);
+      const std::uint8_t* at = weights + g * group_bytes + v * (kBytes / kVectors);
       __builtin_prefetch(at + kAhead);
-      sums[g][v] = multiply_add_words(sums[g][v], values, BYTES ? load_bytes_as_words(at) : load(at));
+      sums[g][v] = add_quads<BITS, 0>(sums[g][v], values, BITS == 16 ? load(at) : load_bytes_as_words(at));
     }
   }
   BITPILOT_UNROLL for (int g = 0; g < GROUPS; ++g) BITPILOT_UNROLL for (int v = 0; v < kVectors; ++v) {
@@ -94,21 +110,32 @@ static inline void linear_groups(const LinearTask& task, int group, const std::i
     for (int o = 0; o < kLanes / 2; ++o)
       dst[o] = static_cast<std::int32_t>(
           static_cast<std::uint32_t>(dst[o]) +
-          ((static_cast<std::uint32_t>(halves[2 * o]) + static_cast<std::uint32_t>(halves[2 * o + 1])) << shift));
+          ((static_cast<std::uint32_t>(halves[2 * o]) + static_cast<std::uint32_t>(halves[2 * o + 1]) - surplus)
+           << shift));
   }
 }
 
-template <bool BYTES>
+template <int BITS>
 static void linear_pass(const LinearTask& task, const std::int16_t* src, int shift) {
+  std::uint32_t surplus = 0;
+  if constexpr (BITS < 8) {
+    constexpr int kQuads = 8 / BITS;
+    for (int quad = 0; quad < task.quads; quad += kQuads)
+      for (int i = 0; i < 4 * (kQuads - 1); ++i)
+        surplus += static_cast<std::uint32_t>(std::int32_t{src[4 * quad + i]}) << (BITS - 1);
+  }
   int group = 0;
-  for (; group + 4 <= task.groups; group += 4) linear_groups<4, BYTES>(task, group, src, shift);
-  for (; group < task.groups; ++group) linear_groups<1, BYTES>(task, group, src, shift);
+  for (; group + 4 <= task.groups; group += 4) linear_groups<4, BITS>(task, group, src, shift, surplus);
+  for (; group < task.groups; ++group) linear_groups<1, BITS>(task, group, src, shift, surplus);
 }
 
 static void linear(const LinearTask& task) {
   for (int o = 0; o < 8 * task.groups; ++o) task.dst[o] = 0;
-  const bool bytes = task.packing.format == Packing::Format::kBytes;
-  const auto pass = bytes ? linear_pass<true> : linear_pass<false>;
+  const Packing::Format format = task.packing.format;
+  const auto pass = format == Packing::Format::kInt2    ? linear_pass<2>
+                    : format == Packing::Format::kInt4  ? linear_pass<4>
+                    : format == Packing::Format::kBytes ? linear_pass<8>
+                                                        : linear_pass<16>;
   pass(task, task.low, 0);
   if (task.high != nullptr) pass(task, task.high, 15);
 }

@@ -118,6 +118,13 @@ void channel_sums(const SumTask& task) {
 
 /// One weight of a packed Linear layer, and the channel that it meets in the task's order.
 int linear_weight(const LinearTask& task, int filter, int channel) {
+  if (const int quads = linear_quads(task.packing.format); quads > 1) {
+    const int bits = 8 / quads, place = channel / 4 % quads, half = 1 << (bits - 1);
+    const std::uint8_t byte = task.weights[static_cast<std::size_t>(filter / 8) * task.group_bytes +
+                                           static_cast<std::size_t>((channel / 4 / quads * 8 + filter % 8) * 4 + channel % 4)];
+    const int code = byte >> (place * bits) & (2 * half - 1);
+    return place + 1 < quads ? code - half : (code ^ half) - half;
+  }
   const bool bytes = task.packing.format == Packing::Format::kBytes;
   const std::size_t lane = bytes ? 1 : 2, group = static_cast<std::size_t>(filter / task.packing.group),
                     quad = static_cast<std::size_t>(channel / 4),

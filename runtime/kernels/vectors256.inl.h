@@ -70,6 +70,15 @@ inline std::int32_t total(Vec value) {
 inline Vec load_bytes_as_words(const std::uint8_t* from) {
   return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
 }
+/// BITS bits of each word from bit FIRST on; and all from there, with their sign.
+template <int FIRST, int BITS>
+inline Vec bits_of_words(Vec words) {
+  return _mm256_and_si256(_mm256_srli_epi16(words, FIRST), _mm256_set1_epi16((1 << BITS) - 1));
+}
+template <int FIRST>
+inline Vec top_of_words(Vec words) {
+  return _mm256_srai_epi16(words, FIRST);
+}
 inline Vec broadcast_quad(const std::int16_t* from) {
   std::int64_t quad;
   __builtin_memcpy(&quad, from, sizeof(quad));

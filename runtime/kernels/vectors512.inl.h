@@ -55,6 +55,15 @@ inline Vec even_lanes(Vec a, Vec b) {
 inline Vec load_bytes_as_words(const std::uint8_t* from) {
   return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 }
+/// BITS bits of each word from bit FIRST on; and all from there, with their sign.
+template <int FIRST, int BITS>
+inline Vec bits_of_words(Vec words) {
+  return _mm512_and_si512(_mm512_srli_epi16(words, FIRST), _mm512_set1_epi16((1 << BITS) - 1));
+}
+template <int FIRST>
+inline Vec top_of_words(Vec words) {
+  return _mm512_srai_epi16(words, FIRST);
+}
 inline Vec broadcast_quad(const std::int16_t* from) {
   std::int64_t quad;
   __builtin_memcpy(&quad, from, sizeof(quad));

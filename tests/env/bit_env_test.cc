@@ -93,6 +93,7 @@ TEST_CASE("env/bit_env: following the policy costs and predicts what the runtime
   const auto model = std::make_shared<const Model>(env_model());
   const ModelData& data = model->data();
   const PolicyHead head(data);
+  PolicyScratch scratch;
   const CostTable cost = bops_table(data.network, data.space);
   BitEnv env(model, cost, head.bops() / cost.reference());
   AdaptiveSession session(model);
@@ -100,10 +101,10 @@ TEST_CASE("env/bit_env: following the policy costs and predicts what the runtime
     const Sample sample = random_sample(i);
     const double lambda = i % 2 == 0 ? 0.4 : 8.0;
     const State state = env.reset(sample, lambda);
-    const Observation observation = head.observe(state.statistics, state.stem_sums);
-    const FirstLook first = head.first(observation, lambda);
+    const Observation& observation = head.observe(state.statistics, state.stem_sums, scratch);
+    const FirstLook& first = head.first(observation, lambda, scratch);
     BitEnv::Outcome outcome = env.step(TakeLook{first.anchor, first.config, first.distributions});
-    const SecondLook second = head.second(observation, first, outcome.state.look->scores, lambda);
+    const SecondLook& second = head.second(observation, first, outcome.state.look->scores, lambda, scratch);
     outcome = second.anchor < 0
                   ? env.step(Stop{})
                   : env.step(TakeLook{second.anchor, data.anchors[static_cast<std::size_t>(second.anchor)].config, {}});

@@ -76,7 +76,8 @@ TEST_CASE("parity/committed_model: every ISA decides alike, with several kinds o
       const Decision decision = session.decide(sample.prepared, rule);
       INFO("picture ", sample.index);
       REQUIRE(decision.looks.size() == expected.looks.size());
-      for (std::size_t k = 0; k < decision.looks.size(); ++k) CHECK(decision.looks[k].config == expected.looks[k].config);
+      for (std::size_t k = 0; k < decision.looks.size(); ++k)
+        CHECK(name_of(decision.looks[k], model) == name_of(expected.looks[k], model));
       CHECK(decision.scores.size() == expected.scores.size());
       CHECK(std::equal(decision.scores.begin(), decision.scores.end(), expected.scores.begin()));
       CHECK(decision.confidence == expected.confidence);

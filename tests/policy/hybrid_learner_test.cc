@@ -147,7 +147,7 @@ TEST_CASE("policy/policy_sweep: what it decides from tables is what the runtime 
     const auto choices = sweep.choose(lambda);
     for (std::size_t i = 0; i < 60; ++i) {
       const Decision decision = session.decide(at(i).prepared, {std::nullopt, lambda});
-      CHECK(decision.looks.front().config == data.anchors[static_cast<std::size_t>(choices[i].first)].name);
+      CHECK(decision.looks.front().anchor == choices[i].first);
       CHECK((decision.looks.size() == 2) == (choices[i].second >= 0));
       CHECK(decision.relative == doctest::Approx(sweep.cost_of(choices[i])).epsilon(1e-5));
       CHECK((decision.label == table.labels[i]) == sweep.correct(i, choices[i].last()));

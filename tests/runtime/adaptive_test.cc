@@ -79,7 +79,7 @@ TEST_CASE("runtime/adaptive: a model without a policy runs its safe anchor and b
   AdaptiveSession session(std::make_shared<Model>(data));
   const Decision decision = session.decide(picture(1), {std::nullopt, 0.4});
   REQUIRE(decision.looks.size() == 1);
-  CHECK(decision.looks[0].config == data.anchors[static_cast<std::size_t>(data.safe_anchor)].name);
+  CHECK(name_of(decision.looks[0], data) == data.anchors[static_cast<std::size_t>(data.safe_anchor)].name);
   CHECK(decision.policy_bops == 0);
   CHECK(decision.fallback.empty());
 }
@@ -92,7 +92,7 @@ TEST_CASE("runtime/adaptive: statistics out of range fall back to the safe ancho
   const Decision decision = session.decide(picture(1), {std::nullopt, 0.4});
   REQUIRE(decision.looks.size() == 1);
   CHECK(decision.fallback == "out_of_range");
-  CHECK(decision.looks[0].config == data.anchors[static_cast<std::size_t>(data.safe_anchor)].name);
+  CHECK(name_of(decision.looks[0], data) == data.anchors[static_cast<std::size_t>(data.safe_anchor)].name);
   CHECK(decision.policy_bops > 0);
   CHECK(decision.distributions[1].weight_mean == static_cast<float>(decision.looks[0].bits[1].weight));
   CHECK(decision.distributions[1].weight_std == 0);
@@ -150,7 +150,7 @@ TEST_CASE("runtime/adaptive: a fixed rule runs that configuration for every pict
   AdaptiveSession session(model);
   const BitConfig anchor = model->data().anchors[1].config;
   const Decision calibrated = session.decide(picture(2), {anchor, 0});
-  CHECK(calibrated.looks.at(0).config == "u4");
+  CHECK(name_of(calibrated.looks.at(0), model->data()) == "u4");
   CHECK(calibrated.calibrated);
   CHECK(calibrated.policy_bops == 0);
   CHECK(calibrated.relative == doctest::Approx(session.cost().cost(anchor) / session.cost().reference()));
@@ -158,7 +158,7 @@ TEST_CASE("runtime/adaptive: a fixed rule runs that configuration for every pict
   const Decision uncalibrated = session.decide(picture(2), {other, 0});
   CHECK_FALSE(uncalibrated.calibrated);
   CHECK(uncalibrated.looks.at(0).anchor == -1);
-  CHECK(uncalibrated.looks.at(0).config == to_string(other, model->data().space));
+  CHECK(name_of(uncalibrated.looks.at(0), model->data()) == to_string(other, model->data().space));
 }
 
 TEST_CASE("runtime/adaptive: a policy priced in time bills its own price list beside the BOPs") {

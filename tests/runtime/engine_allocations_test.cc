@@ -4,15 +4,65 @@
 #include <cstdlib>
 #include <new>
 
+#include "data/picture_sums.h"
+#include "runtime/adaptive.h"
 #include "runtime/engine/engine.h"
+#include "runtime/random_policy.h"
 #include "tests/support/random_model.h"
+#include "tests/support/sample_model.h"
 
 using namespace bitpilot;
 using bitpilot::testing::RandomModel;
 
 namespace {
+
 std::atomic<long> allocations{0};
+
+/// A model whose policy has every network, offsets included, and whose range of contrast a flat picture leaves.
+ModelData adaptive_model(std::uint64_t seed, bool reads_pictures) {
+  ModelData model = testing::sample_model(testing::sample_network());
+  Random random(seed, "offsets");
+  PolicyParameters policy = random_policy(model, seed);
+  const int layers = model.network.layer_count();
+  if (reads_pictures) policy.offset = random_mlp({policy.embedding.outputs() + 1, 9, 2 * layers}, random, 0.7);
+  else policy.first_weight = policy.stop_weight = 0;
+  model.policy = pack_policy(policy);
+  model.statistics.assign(statistics_names().begin(), statistics_names().end());
+  model.ranges.assign(kStatisticsCount, {-1e6F, 1e6F});
+  constexpr std::size_t kContrast = 6;
+  model.ranges[kContrast] = {60, 90};  // of noise; twice as wide it leaves out 0
+  return model;
 }
+
+/// Noise; every eighth picture is flat.
+std::vector<Prepared> some_pictures() {
+  std::vector<Prepared> pictures;
+  for (std::uint64_t i = 0; i < 48; ++i) {
+    Random random(5, "picture", i);
+    Image image(12, 12, 1);
+    for (std::uint8_t& pixel : image.pixels) pixel = static_cast<std::uint8_t>(i % 8 == 7 ? 100 : random.below(256));
+    pictures.push_back(preprocess(image.view(), {1, 12, 12}));
+  }
+  return pictures;
+}
+
+/// Ways that decisions went.
+struct Ways {
+  int one_look = 0, two_looks = 0, moved = 0, fallback = 0;
+};
+
+Ways decide_all(AdaptiveSession& session, const std::vector<Prepared>& pictures, bool guard) {
+  Ways ways;
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    const Decision& decision = session.decide(pictures[i], {std::nullopt, i % 2 == 0 ? 0.4 : 4.0, guard});
+    (decision.looks.size() == 2 ? ways.two_looks : ways.one_look) += 1;
+    ways.moved += decision.calibrated ? 0 : 1;
+    ways.fallback += decision.fallback.empty() ? 0 : 1;
+  }
+  return ways;
+}
+
+}  // namespace
 
 // Counting replacements of the global allocator, for this whole test program.  Not inlined: the compiler would see
 // malloc meet delete.
@@ -41,9 +91,56 @@ TEST_CASE("engine: a warm session allocates nothing for a picture, on anchors an
       }
       session.look(other);
     }
-    CHECK(allocations == before);
+    CHECK(allocations.load() == before);
   }
   const long before = allocations;
   operator delete(operator new(1));
-  CHECK(allocations == before + 1);  // the counter counts
+  CHECK(allocations.load() == before + 1);  // the counter counts
+}
+
+TEST_CASE("runtime/adaptive: a warm decision allocates nothing, whichever way through the policy it goes") {
+  const std::vector<Prepared> pictures = some_pictures();
+  Ways all;
+  for (std::uint64_t seed = 0; seed < 6; ++seed)
+    for (const bool guard : {true, false}) {
+      const bool reads_pictures = seed % 2 == 0;
+      INFO("seed ", seed, ", guard ", guard);
+      const auto model = std::make_shared<Model>(adaptive_model(seed, reads_pictures));
+      AdaptiveSession session(model);
+      decide_all(session, pictures, guard);
+      const long before = allocations;
+      const Ways ways = decide_all(session, pictures, guard);
+      CHECK(allocations.load() == before);
+      CHECK((ways.moved > 0) == reads_pictures);
+      CHECK(ways.fallback == (guard ? 6 : 0));
+      all.one_look += ways.one_look;
+      all.two_looks += ways.two_looks;
+    }
+  CHECK(all.one_look > 50);
+  CHECK(all.two_looks > 50);
+}
+
+TEST_CASE("runtime/adaptive: a warm decision by a fixed rule or without a policy allocates nothing") {
+  ModelData data = adaptive_model(1, true);
+  const DecisionRule other{uniform_config(data.space, 2, 8), 0}, policy{std::nullopt, 0.4};
+  data.policy = {};
+  AdaptiveSession session(std::make_shared<Model>(data));
+  const std::vector<Prepared> pictures = some_pictures();
+  long before = 0;
+  for (int turn = 0; turn < 3; ++turn) {
+    if (turn == 1) before = allocations;
+    for (const DecisionRule* rule : {&other, &policy})
+      for (const Prepared& picture : pictures) session.decide(picture, *rule);
+  }
+  CHECK(allocations.load() == before);
+}
+
+TEST_CASE("data/image_statistics: a picture of a network's size is looked at without an allocation") {
+  for (const int side : {12, 28, 32, 224, 256}) {
+    const Image image(side, side, 1);
+    const long before = allocations;
+    image_statistics(image.view());
+    picture_sums_portable(image.view());
+    CHECK(allocations.load() == before);
+  }
 }

@@ -7,21 +7,15 @@
 #include "runtime/core/random.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/random_weights.h"
+#include "runtime/engine/weight_store.h"
 #include "runtime/kernels/kernels.h"
 #include "tests/support/random_model.h"
+#include "tests/support/sample_model.h"
 
 using namespace bitpilot;
 using bitpilot::testing::RandomModel;
 
 namespace {
-
-/// The kernels of one set, with the last of the packings that it can use where it would take the first.
-const Kernels* inner = nullptr;
-int last_packing(const ConvShape& shape, Packing (&legal)[kMaxPackings]) {
-  const int count = inner->packings(shape, legal);
-  std::swap(legal[0], legal[count - 1]);
-  return count;
-}
 
 std::vector<CodeTrace> trace(const ModelData& model, const Kernels& kernels, const std::vector<std::uint8_t>& picture,
                              const BitConfig& config, int threads = 1) {
@@ -50,11 +44,9 @@ void check_every_set(const ModelData& model, const std::vector<std::uint8_t>& pi
     INFO(std::string(kernels->name));
     check_equal(trace(model, *kernels, picture, config), expected);
     REQUIRE(scores(model, *kernels, picture, config) == expected_scores);
-    inner = kernels;
-    Kernels other = *kernels;
-    other.packings = last_packing;
-    INFO("other packings");
-    check_equal(trace(model, other, picture, config), expected);
+    INFO("the last packings that it can use, where it would take the first");
+    Session last(std::make_shared<Model>(model, kernels, KernelChoice(kMaxPackings)));
+    check_equal(last.trace(picture, config), expected);
   }
 }
 
@@ -128,6 +120,34 @@ TEST_CASE("engine: a convolution and a depthwise one in turns give the scores of
         CHECK((scores(model, *kernels, picture, anchor.config) == expected));
         check_equal(trace(model, *kernels, picture, anchor.config), every_value);
       }
+    }
+  }
+}
+
+TEST_CASE("engine: packed weights of a fully connected layer give the same scores, whatever ran before") {
+  Network network;
+  network.name = "two fully connected layers";
+  const int stem = network.relu(network.conv("stem", network.input({1, 12, 12}), 8, 3));
+  const int vector = network.global_avg_pool(network.relu(network.conv("conv", stem, 40, 3)));
+  network.linear("classifier", network.relu(network.linear("hidden", vector, 24)), 5);
+  network.finish();
+  const ModelData model = testing::sample_model(network);
+  std::vector<std::uint8_t> picture;
+  for (int i = 0; i < 12 * 12; ++i) picture.push_back(static_cast<std::uint8_t>(i * 41 + i / 77));
+  std::vector<BitConfig> configs;
+  for (const int bits : {2, 3, 4})
+    for (const double width : {1.0, 0.5}) configs.push_back(uniform_config(model.space, bits, 8, width));
+  for (const Kernels* kernels : all_kernels()) {
+    if (!kernels->supported()) continue;
+    const auto packed = std::make_shared<Model>(model, kernels, KernelChoice(kMaxPackings));
+    Session session(packed);
+    session.start(picture);
+    for (const BitConfig& config : configs) {
+      INFO(std::string(kernels->name), ", ", to_string(config, model.space));
+      CHECK(packed->packings(2, config[2]).back().format ==
+            (config[2].weight == 2 ? Packing::Format::kInt2 : Packing::Format::kInt4));
+      const std::span<const float> got = session.look(config);
+      CHECK(std::vector<float>(got.begin(), got.end()) == scores(model, kScalarKernels, picture, config));
     }
   }
 }

@@ -29,8 +29,8 @@ bitpilot::JudgedPicture judged(int label, int predicted, float confidence, doubl
   picture.decision.bops = relative * 1000;
   picture.decision.policy_bops = 10;
   const int bits = relative > 0.5 ? 8 : 2;
-  picture.decision.looks.push_back({"u" + std::to_string(bits), bitpilot::uniform_config(model().space, bits, bits),
-                                    relative, confidence, predicted});
+  const bitpilot::BitConfig config = bitpilot::uniform_config(model().space, bits, bits);
+  picture.decision.looks.push_back({config, relative, confidence, predicted, bitpilot::find_anchor(model(), config)});
   picture.total_ms = relative * 10;
   return picture;
 }

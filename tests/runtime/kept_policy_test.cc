@@ -14,6 +14,7 @@ namespace {
 /// Everything that the policy says of made-up looks, as one digest.
 std::string digest(const ModelData& model) {
   const PolicyHead head(model);
+  PolicyScratch scratch;
   std::string all;
   const auto append = [&](const void* data, std::size_t size) { all.append(static_cast<const char*>(data), size); };
   const auto classes = static_cast<std::size_t>(model.network.classes());
@@ -28,13 +29,13 @@ std::string digest(const ModelData& model) {
       sums.push_back(static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(stem.height * stem.width) * 255)));
     std::vector<float> scores;
     for (std::size_t c = 0; c < classes; ++c) scores.push_back(static_cast<float>(2 * random.normal()));
-    const Observation observation = head.observe(statistics, sums);
+    const Observation& observation = head.observe(statistics, sums, scratch);
     append(observation.embedding.data(), observation.embedding.size() * sizeof(float));
     append(&observation.severity, sizeof(float));
     all += observation.out_of_range ? '!' : '.';
     for (const double lambda : {0.01, 0.3, 3.0}) {
-      const FirstLook first = head.first(observation, lambda);
-      const SecondLook second = head.second(observation, first, scores, lambda);
+      const FirstLook& first = head.first(observation, lambda, scratch);
+      const SecondLook& second = head.second(observation, first, scores, lambda, scratch);
       all += std::to_string(first.anchor) + ">" + std::to_string(second.anchor) + "=" + std::to_string(second.label);
       append(&second.confidence, sizeof(float));
       for (const LayerDistribution& d : first.distributions) append(&d, sizeof d);

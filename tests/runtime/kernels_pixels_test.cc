@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <functional>
+#include <set>
 #include <string>
 
 #include "runtime/core/random.h"
@@ -98,42 +99,72 @@ TEST_CASE("kernels: every set sums the valid pixels of each channel") {
   }
 }
 
-TEST_CASE("kernels: every set multiplies vector and matrix modulo 2^32") {
+TEST_CASE("kernels: every set multiplies vector and matrix modulo 2^32, in every packing of the weights") {
   Random random(5, "linear");
   const auto between = [&](int low, int high) {
     return low + static_cast<int>(random.below(static_cast<std::uint64_t>(high - low + 1)));
   };
-  for (const int bound : {127, 32767})
-    for (const auto& [in, out] : {std::pair{37, 45}, {64, 10}, {3, 8}, {4, 100}}) {
-      EffectiveWeights weights{out, in, 1, false, {}};
-      for (int i = 0; i < in * out; ++i) weights.values.push_back(static_cast<std::int16_t>(between(-bound, bound)));
-      const Packing packing = linear_packing(weights.lowest(), weights.highest());
-      const PackedWeights packed = pack_weights(weights, packing);
-      const bool words = packing.format == Packing::Format::kWords;
-      CHECK(words == (bound > 127));
-      std::vector<std::int16_t> low, high;
-      for (int i = 0; i < (in + 3) / 4 * 4; ++i) {
-        low.push_back(static_cast<std::int16_t>(between(0, 32767)));  // padding meets weights of 0
-        high.push_back(static_cast<std::int16_t>(between(0, 32767)));
-      }
-      for (const Kernels* kernels : all_kernels()) {
-        if (!kernels->supported()) continue;
-        for (const bool with_high : {false, true}) {
-          std::vector<std::int32_t> dst(static_cast<std::size_t>((out + 7) / 8 * 8));
-          kernels->linear({low.data(), with_high ? high.data() : nullptr, packing, packed.data(), packed.group_bytes,
-                           (out + 7) / 8, (in + 3) / 4, dst.data()});
-          for (int o = 0; o < out; ++o) {
-            std::uint64_t expected = 0;
-            for (int i = 0; i < in; ++i) {
-              // Packed words have channels 0 2 1 3 of a quad, and so has the vector.
-              const int swapped = i % 4 == 1 || i % 4 == 2 ? i / 4 * 4 + 3 - i % 4 : i;
-              const auto at = static_cast<std::size_t>(words ? swapped : i);
-              const std::int64_t value = low[at] + (with_high ? std::int64_t{high[at]} << 15 : 0);
-              expected += static_cast<std::uint64_t>(value * weights.values[static_cast<std::size_t>(o * in + i)]);
+  std::set<Packing::Format> formats;
+  for (const auto& [lowest, highest] : {std::pair{-2, 1}, {-1, 1}, {-8, 7}, {0, 7}, {-127, 127}, {-32767, 32767}})
+    for (const auto& [in, out] : {std::pair{37, 45}, {64, 10}, {3, 8}, {4, 100}, {18, 33}, {101, 700}})
+      for (const bool ends : {false, true}) {  // of the ranges, which overflow careless sums
+        EffectiveWeights weights{out, in, 1, false, {}};
+        for (int i = 0; i < in * out; ++i) {
+          const int filter = i / in % 3;  // one in three is all high, one all low, one mixed
+          const int end = filter == 0 || (filter == 2 && between(0, 1) == 1) ? highest : lowest;
+          weights.values.push_back(static_cast<std::int16_t>(ends ? end : between(lowest, highest)));
+        }
+        Packing legal[kMaxPackings];
+        const int packings = linear_packings(lowest, highest, in * out, legal);
+        REQUIRE(packings == (lowest >= -8 ? 2 : 1));
+        for (int p = 0; p < packings; ++p) {
+          const Packing packing = legal[p];
+          formats.insert(packing.format);
+          const PackedWeights packed = pack_weights(weights, packing);
+          const bool words = packing.format == Packing::Format::kWords;
+          const int together = linear_quads(packing.format), quads = ((in + 3) / 4 + together - 1) / together * together;
+          std::vector<std::int16_t> low, high;
+          for (int i = 0; i < 4 * quads; ++i) {
+            low.push_back(static_cast<std::int16_t>(ends ? 32767 : between(0, 32767)));  // padding meets weights of 0
+            high.push_back(static_cast<std::int16_t>(ends ? 32767 : between(0, 32767)));
+          }
+          for (const Kernels* kernels : all_kernels()) {
+            if (!kernels->supported()) continue;
+            INFO(std::string(kernels->name), ", ", packing_name(packing), ", ", in, " x ", out);
+            for (const bool with_high : {false, true}) {
+              std::vector<std::int32_t> dst(static_cast<std::size_t>((out + 7) / 8 * 8));
+              kernels->linear({low.data(), with_high ? high.data() : nullptr, packing, packed.data(), packed.group_bytes,
+                               (out + 7) / 8, quads, dst.data()});
+              for (int o = 0; o < out; ++o) {
+                std::uint64_t expected = 0;
+                for (int i = 0; i < in; ++i) {
+                  // Packed words have channels 0 2 1 3 of a quad, and so has the vector.
+                  const int swapped = i % 4 == 1 || i % 4 == 2 ? i / 4 * 4 + 3 - i % 4 : i;
+                  const auto at = static_cast<std::size_t>(words ? swapped : i);
+                  const std::int64_t value = low[at] + (with_high ? std::int64_t{high[at]} << 15 : 0);
+                  expected += static_cast<std::uint64_t>(value * weights.values[static_cast<std::size_t>(o * in + i)]);
+                }
+                REQUIRE(dst[static_cast<std::size_t>(o)] == static_cast<std::int32_t>(expected));
+              }
             }
-            CHECK(dst[static_cast<std::size_t>(o)] == static_cast<std::int32_t>(expected));
           }
         }
       }
-    }
+  CHECK(formats.size() == 4);
+}
+
+TEST_CASE("kernels: narrow weights of a fully connected layer are packed first where they come from afar") {
+  Packing legal[kMaxPackings];
+  using Format = Packing::Format;
+  REQUIRE(linear_packings(-8, 7, 512 * 1000, legal) == 2);
+  CHECK(legal[0].format == Format::kInt4);
+  CHECK(legal[1].format == Format::kBytes);
+  REQUIRE(linear_packings(-2, 1, 512 * 1000, legal) == 2);
+  CHECK(legal[0].format == Format::kInt2);
+  REQUIRE(linear_packings(-2, 1, 64 * 10, legal) == 2);
+  CHECK(legal[0].format == Format::kBytes);
+  REQUIRE(linear_packings(-8, 8, 512 * 1000, legal) == 1);
+  CHECK(legal[0].format == Format::kBytes);
+  REQUIRE(linear_packings(-255, 255, 512 * 1000, legal) == 1);
+  CHECK(legal[0].format == Format::kWords);
 }
