@@ -49,7 +49,8 @@ class BatchLoader {
   std::unique_ptr<Impl> impl_;
 };
 
-/// The sample that a loader with these options gives for (epoch, index).
+/// The sample that a loader with these options gives for (epoch, index).  Its draws are keyed by (seed, purpose, epoch,
+/// the set's key of the picture).
 Sample make_sample(const ImageSet& set, std::size_t index, std::uint64_t epoch, const Mixture& mixture,
                    const Shape& input, bool stretch, const LoaderOptions& options);
 

@@ -34,6 +34,12 @@ std::string MemoryImageSet::hash() const {
   return "sha256:" + digest;
 }
 
+SubsetImageSet::SubsetImageSet(std::shared_ptr<const ImageSet> base, std::vector<std::size_t> indices, std::string name,
+                               SubsetKeys keyed)
+    : base_(std::move(base)), indices_(std::move(indices)), name_(std::move(name)), keyed_(keyed), keys_(0) {
+  for (std::size_t i = 0; i < indices_.size(); ++i) keys_ = std::max(keys_, key(i) + 1);
+}
+
 std::string SubsetImageSet::hash() const {
   std::string text = base_->hash();
   for (const std::size_t i : indices_) text.append(",").append(std::to_string(i));

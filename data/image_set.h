@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,6 +24,10 @@ class ImageSet {
   /// Degradation that the picture already carries (manifest.jsonl), "" and 0 if unknown or clean.
   virtual std::string family(std::size_t) const { return ""; }
   virtual int severity(std::size_t) const { return 0; }
+  /// Keys the random draws for a picture (runtime/core/random.h), below keys().  A view of some pictures may hand on the
+  /// keys of the set that it shows, so that a picture meets the same draws wherever it is seen.
+  virtual std::uint64_t key(std::size_t index) const { return index; }
+  virtual std::uint64_t keys() const { return size(); }
   /// Every picture has the same size and channels (so that the set fits an IDX file); false where that would take
   /// reading all of them.
   virtual bool uniform() const { return false; }
@@ -50,11 +55,14 @@ class MemoryImageSet : public ImageSet {
   std::string hash() const override;
 };
 
+/// What the draws for the pictures of a subset are keyed by: their place in it, or what the base keys them by.
+enum class SubsetKeys : std::uint8_t { kOwn, kBase };
+
 /// Some pictures of another set, in the order of `indices`.
 class SubsetImageSet : public ImageSet {
  public:
-  SubsetImageSet(std::shared_ptr<const ImageSet> base, std::vector<std::size_t> indices, std::string name)
-      : base_(std::move(base)), indices_(std::move(indices)), name_(std::move(name)) {}
+  SubsetImageSet(std::shared_ptr<const ImageSet> base, std::vector<std::size_t> indices, std::string name,
+                 SubsetKeys keyed);
   std::string name() const override { return name_; }
   std::size_t size() const override { return indices_.size(); }
   Image image(std::size_t i) const override { return base_->image(indices_[i]); }
@@ -63,6 +71,8 @@ class SubsetImageSet : public ImageSet {
   std::string source(std::size_t i) const override { return base_->source(indices_[i]); }
   std::string family(std::size_t i) const override { return base_->family(indices_[i]); }
   int severity(std::size_t i) const override { return base_->severity(indices_[i]); }
+  std::uint64_t key(std::size_t i) const override { return keyed_ == SubsetKeys::kOwn ? i : base_->key(indices_[i]); }
+  std::uint64_t keys() const override { return keys_; }
   bool uniform() const override { return base_->uniform(); }
   std::string hash() const override;
 
@@ -70,6 +80,8 @@ class SubsetImageSet : public ImageSet {
   std::shared_ptr<const ImageSet> base_;
   std::vector<std::size_t> indices_;
   std::string name_;
+  SubsetKeys keyed_;
+  std::uint64_t keys_;
 };
 
 /// Splits of one data set.  No source picture is in two of them.
@@ -90,7 +102,8 @@ using DecodeFile = Image (*)(const std::string& path);
 ///   such folders below train/ and test/
 /// An optional labels.txt names the classes, one a line.  A manifest.jsonl makes it a degraded set (manifest.h).
 /// Splits: the set's own test part, or a tenth by hash of the source's name; of the rest one tenth each for policy and
-/// validation (at most 5,000 each), by hash of (source), the same for every seed. `decode` may be nullptr when no image
+/// validation (at most 5,000 each), by hash of (source), the same for every seed.  A test part made so keeps the keys of
+/// the whole set: open_evaluation_set() then gives the same degraded copies of its pictures.  `decode` may be nullptr when no image
 /// folder is expected.  Throws Error(kData).
 DataSplits open_splits(const std::string& spec, DecodeFile decode);
 /// The same for pictures that are open already: `test` may be nullptr.  Throws Error(kData) if there are too few for

@@ -14,6 +14,9 @@ struct Draw {
   std::uint64_t seed = 0;
 };
 
+/// Purpose of the draws that evaluations judge by, a training's own and `bitpilot eval`'s alike.
+inline constexpr std::string_view kEvaluationPurpose = "evaluation";
+
 /// Which degradations with which probability: experiments/configs/mixture.json.
 struct Mixture {
   std::vector<std::string> seen, held_out;

@@ -45,13 +45,13 @@ DataSplits split_data(const std::string& name, std::shared_ptr<const ImageSet> p
   for (std::size_t i = 0; i < pool->size(); ++i) indices[parts.at(pool->source(i))].push_back(i);
   DataSplits splits;
   splits.name = name;
-  const auto part = [&](Part p, const char* suffix) {
-    return std::make_shared<SubsetImageSet>(pool, std::move(indices[p]), name + "/" + suffix);
+  const auto part = [&](Part p, const char* suffix, SubsetKeys keyed) {
+    return std::make_shared<SubsetImageSet>(pool, std::move(indices[p]), name + "/" + suffix, keyed);
   };
-  splits.train = part(kTrain, "train");
-  splits.policy = part(kPolicy, "policy");
-  splits.validation = part(kValidation, "validation");
-  splits.test = test != nullptr ? std::move(test) : part(kTest, "test");
+  splits.train = part(kTrain, "train", SubsetKeys::kOwn);
+  splits.policy = part(kPolicy, "policy", SubsetKeys::kOwn);
+  splits.validation = part(kValidation, "validation", SubsetKeys::kOwn);
+  splits.test = test != nullptr ? std::move(test) : part(kTest, "test", SubsetKeys::kBase);
   const std::pair<const char*, const ImageSet*> all[] = {{"train", splits.train.get()},
                                                          {"policy", splits.policy.get()},
                                                          {"validation", splits.validation.get()},

@@ -1,6 +1,7 @@
 #include "experiments/comparison.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 
 #include "policy/budget_choices.h"
@@ -53,14 +54,27 @@ class Comparison {
       for (const Rival& rival : rivals_) {
         if (rival.config != anchor.config || rival.bops != bops_.cost(anchor.config)) continue;
         // Several rivals of one configuration differ in how they were trained: each has its own entry.
-        json& entry = result[result.contains(anchor.name) ? anchor.name + "_minus_" + rival.name.substr(0, rival.name.find('/')) : anchor.name];
+        std::string key = anchor.name;
+        if (result.contains(key)) key += "_minus_" + rival.run;
+        if (result.contains(key)) key += "_" + rival.anchor;
+        json& entry = result[key];
         for (std::size_t s = 0; s < model_.sets.size(); ++s)
           entry[model_.sets[s]] = {{"shared", share_right(right_[s][k])}, {"alone", share_right(rival.correct[s])},
                                    {"difference", interval(s, right_[s][k], {rival.correct[s].begin(), rival.correct[s].end()})}};
-        entry["alone"] = rival.name;
+        entry["alone"] = rival.name();
       }
     }
     return result;
+  }
+
+  json rivals() const {
+    json rows = json::array();
+    for (const Rival& rival : rivals_) {
+      json row{{"name", rival.name()}, {"method", method_of(rival)}, {"bops", rival.bops}};
+      for (std::size_t s = 0; s < model_.sets.size(); ++s) row[model_.sets[s]] = share_right(rival.correct[s]);
+      rows.push_back(std::move(row));
+    }
+    return rows;
   }
 
   json policy() const {
@@ -95,6 +109,17 @@ class Comparison {
   }
 
  private:
+  /// What a rival's record is called, no two alike.
+  std::string method_of(const Rival& rival) const {
+    const auto count = [&](const std::string Rival::*part) {
+      return std::count_if(rivals_.begin(), rivals_.end(), [&](const Rival& other) { return other.*part == rival.*part; });
+    };
+    const auto taken = [&](const Rival& other) { return other.anchor != rival.anchor && "alone_" + other.anchor == rival.run; };
+    if (count(&Rival::anchor) == 1) return "alone_" + rival.anchor;
+    const bool by_run = count(&Rival::run) == 1 && std::none_of(rivals_.begin(), rivals_.end(), taken);
+    return by_run ? rival.run : rival.run + "_" + rival.anchor;
+  }
+
   PolicySweep sweep_of(const OutcomeTable& table, bool guard) const {
     const double saved = guard ? 0.0 : guard_relative_cost(*model_.data);
     PolicySweep sweep(*model_.data, table, policy_relative_cost(*model_.data) - saved);
@@ -157,7 +182,7 @@ class Comparison {
     Statics result;
     for (std::size_t k = 0; own && k < right_[s].size(); ++k)
       result.add(model_.data->anchors[k].name, costs_.first[k] * bops_.reference(), right_[s][k]);
-    for (std::size_t r = 0; rivals && r < rivals->size(); ++r) result.add((*rivals)[r].name, (*rivals)[r].bops, (*rivals)[r].correct[s]);
+    for (std::size_t r = 0; rivals && r < rivals->size(); ++r) result.add((*rivals)[r].name(), (*rivals)[r].bops, (*rivals)[r].correct[s]);
     return result;
   }
 
@@ -199,10 +224,25 @@ class Comparison {
 
 }  // namespace
 
+std::vector<std::string> rival_run_names(const std::vector<std::string>& recipes, const std::vector<std::string>& folders) {
+  std::vector<std::string> names;
+  for (std::size_t r = 0; r < recipes.size(); ++r) {
+    const std::filesystem::path folder = std::filesystem::path(folders[r]).lexically_normal();
+    const std::string place = (folder.has_filename() ? folder : folder.parent_path()).filename().string();
+    names.push_back(std::count(recipes.begin(), recipes.end(), recipes[r]) == 1 ? recipes[r] : place);
+  }
+  for (std::size_t r = 0; r < names.size(); ++r) {
+    if (std::find(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(r), names[r]) != names.begin() + static_cast<std::ptrdiff_t>(r))
+      throw Error(ExitCode::kUsage, "two rivals are called \"" + names[r] + "\"", folders[r],
+                  "name each run once, and give folders of one recipe different names");
+  }
+  return names;
+}
+
 json compare(const ComparedModel& model, const std::vector<Rival>& rivals, const ComparisonRequest& request) {
   const Comparison comparison(model, rivals, request);
   return {{"schema", "bitpilot.comparison/1"}, {"shared", comparison.shared()}, {"policy", comparison.policy()},
-          {"cascades", comparison.cascades()}};
+          {"cascades", comparison.cascades()}, {"rivals", comparison.rivals()}};
 }
 
 }  // namespace bitpilot

@@ -11,11 +11,16 @@ namespace bitpilot {
 
 /// A fixed network that a policy is compared with: one anchor of a model trained alone, judged on the same pictures.
 struct Rival {
-  std::string name;
+  std::string run;     ///< as rival_run_names() calls it
+  std::string anchor;  ///< " of NETWORK" behind it where that is not the model's
   BitConfig config;
   double bops = 0;                                 ///< of one picture
   std::vector<std::vector<std::uint8_t>> correct;  ///< [set][N]
+  std::string name() const { return run + "/" + anchor; }
 };
+/// Names of rival runs, no two alike: the recipe's; the folder's where several runs have a recipe of one name.  `recipes` and `folders`: one
+/// entry a run.  Throws Error(kUsage) if runs cannot be told apart so.
+std::vector<std::string> rival_run_names(const std::vector<std::string>& recipes, const std::vector<std::string>& folders);
 
 /// A model with what it does on the pictures of every evaluation set.
 struct ComparedModel {
@@ -27,7 +32,9 @@ struct ComparedModel {
 
 /// The evidence against networks trained alone (design 9).  `seed`, `resamples`: of the paired bootstrap over pictures.
 ///   shared    every anchor minus the rival of the same configuration, on every set; under the anchor's name, from the second such rival
-///             on with the rival's behind it
+///             on with the rival's run (and its anchor, if that stands there already) behind it
+///   rivals    every rival on every set, with the "method" of its record: "alone_" and its anchor; where several rivals' anchors are called
+///             alike, its run instead (and its anchor, if the run has several)
 ///   policy    the policy at its default price ("wanted_bops" null) and at each of `bops` (prices from the model's table, as `eval --budget`
 ///             takes them), minus the hull of the model's anchors, minus the hull of those and the rivals (null without any), and minus its
 ///             own best threshold cascade (pair chosen on validation), all read at the cost that the policy really had on that set;

@@ -29,7 +29,7 @@ std::shared_ptr<const ImageSet> first_images(std::shared_ptr<const ImageSet> set
   }
   if (count > 0 && count < indices.size()) indices.resize(count);
   const std::string name = set->name();
-  return std::make_shared<SubsetImageSet>(std::move(set), std::move(indices), name);
+  return std::make_shared<SubsetImageSet>(std::move(set), std::move(indices), name, SubsetKeys::kBase);
 }
 
 TrainingBatch to_batch(const std::vector<Sample>& samples, const Shape& input) {
@@ -69,7 +69,7 @@ const char* evaluation_set_name(EvaluationSet set) {
 LoaderOptions evaluation_options(EvaluationSet set) {
   LoaderOptions options;
   options.seed = 1;
-  options.purpose = "evaluation";
+  options.purpose = kEvaluationPurpose;
   options.shuffle = options.augment = false;
   options.held_out = set == EvaluationSet::kHeldOut;
   options.degrade = set != EvaluationSet::kClean;

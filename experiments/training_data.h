@@ -12,7 +12,8 @@
 namespace bitpilot {
 
 /// The first `count` pictures of a set (all if 0 or more than there are).  Of a set whose classes stand one behind the other, in a fixed
-/// mixed order: the first pictures, and the first batch of a calibration, must know every class.
+/// mixed order: the first pictures, and the first batch of a calibration, must know every class.  Every picture keeps its key: the order
+/// changes none of its degraded copies, so that `bitpilot eval` of the whole set judges the same ones.
 std::shared_ptr<const ImageSet> first_images(std::shared_ptr<const ImageSet> set, std::size_t count);
 
 /// Samples as tensors: src float [N, C, H, W] in [0, 1] (channels last), labels int64 [N].
@@ -25,7 +26,7 @@ CalibrationBatches calibration_batches(const Recipe& recipe, const std::shared_p
 enum class EvaluationSet { kSeen, kHeldOut, kClean };
 inline constexpr EvaluationSet kEvaluationSets[] = {EvaluationSet::kSeen, EvaluationSet::kHeldOut, EvaluationSet::kClean};
 const char* evaluation_set_name(EvaluationSet set);
-/// Loader options of an evaluation set: no shuffling, no augmentation, seed 1, purpose "evaluation".
+/// Loader options of an evaluation set: no shuffling, no augmentation, seed 1, kEvaluationPurpose: the draws of `bitpilot eval --mixture`.
 LoaderOptions evaluation_options(EvaluationSet set);
 std::vector<Sample> evaluation_samples(const ImageSet& set, EvaluationSet which, const Mixture& mixture, const Shape& input, bool stretch);
 

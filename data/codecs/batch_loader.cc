@@ -39,7 +39,7 @@ Image augmented(const Image& src, Random& random) {
 
 Sample make_sample(const ImageSet& set, std::size_t index, std::uint64_t epoch, const Mixture& mixture,
                    const Shape& input, bool stretch, const LoaderOptions& options) {
-  const std::uint64_t key = epoch * set.size() + index;
+  const std::uint64_t key = epoch * set.keys() + set.key(index);
   Image image = set.image(index);
   if (options.augment) {
     Random random(options.seed, options.purpose + "/augment", key);

@@ -114,18 +114,21 @@ int run_compare(const std::vector<std::string>& args) {
   const OutcomeTable validation = roll_out(model, draws.count, draws.at, static_cast<int>(threads));
   const auto test = first_images(splits.test, static_cast<std::size_t>(recipe.evaluation_images));
 
+  std::vector<std::string> recipes;
+  for (const std::string& folder : rival_runs) recipes.push_back(read_run_recipe(folder).name);
+  const std::vector<std::string> names = rival_run_names(recipes, rival_runs);
   std::vector<std::shared_ptr<const Model>> alone;
   std::vector<Rival> rivals;
-  for (const std::string& folder : rival_runs) {
+  for (std::size_t r = 0; r < rival_runs.size(); ++r) {
+    const std::string& folder = rival_runs[r];
     alone.push_back(model_of(folder));
     const ModelData& other = alone.back()->data();
     if (other.network.input_shape() != data.network.input_shape() || other.labels != data.labels)
       throw Error(ExitCode::kData, "the rival sees other pictures or classes", folder, "compare runs on the same data set");
     const CostTable bops = bops_table(other.network, other.space);
-    const std::string name = read_run_recipe(folder).name;
     for (const Anchor& anchor : other.anchors)
-      rivals.push_back({name + "/" + anchor.name + (other.network == data.network ? "" : " of " + other.network.name),
-                        anchor.config, bops.cost(anchor.config), {}});
+      rivals.push_back({names[r], anchor.name + (other.network == data.network ? "" : " of " + other.network.name), anchor.config,
+                        bops.cost(anchor.config), {}});
   }
   std::vector<OutcomeTable> tables;
   std::vector<Sample> timed;
@@ -148,13 +151,6 @@ int run_compare(const std::vector<std::string>& args) {
   }
   for (const OutcomeTable& table : tables) compared.tables.push_back(&table);
   json result = compare(compared, rivals, request);
-  result["rivals"] = json::array();
-  for (const Rival& rival : rivals) {
-    json entry{{"name", rival.name}, {"bops", rival.bops}};
-    for (std::size_t s = 0; s < compared.sets.size(); ++s)
-      entry[compared.sets[s]] = static_cast<double>(std::count(rival.correct[s].begin(), rival.correct[s].end(), 1)) / static_cast<double>(rival.correct[s].size());
-    result["rivals"].push_back(std::move(entry));
-  }
   add_times(&result, model, alone, timed, tables.front(), compared.sets.front());
   if (json_file == "-") std::cout << result.dump(2) << "\n";
   else write_file_atomically(json_file, result.dump(2) + "\n");

@@ -29,14 +29,14 @@ Wish read_wish(const std::string& text) {
           static_cast<std::uint64_t>(said.at("limit").integer(0, kHighest))};
 }
 
-/// The degradation of one picture: keyed by seed and index, whatever else is read.
+/// The degradation of one picture: keyed by seed and picture, whatever else is read.
 Draw draw(const Wish& wish, const ImageSet& set, std::size_t index) {
   const Mixture& mixture = standard_mixture();
   if (wish.mixture == "clean") return {};
   if (wish.mixture == "none") return {set.family(index).empty() ? "clean" : set.family(index), set.severity(index), 0};
   bool held = wish.mixture == "held-out";
-  if (wish.mixture == "test") held = Random(wish.seed, "evaluation.held", index).uniform() < 0.5;
-  return mixture.draw(wish.seed, "evaluation", index, held);
+  if (wish.mixture == "test") held = Random(wish.seed, "evaluation.held", set.key(index)).uniform() < 0.5;
+  return mixture.draw(wish.seed, kEvaluationPurpose, set.key(index), held);
 }
 
 void check_wish(const Wish& wish, const ImageSet& set) {

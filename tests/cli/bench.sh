@@ -55,6 +55,14 @@ peers=$BITPILOT_SOURCE/experiments/bench/peers
 expect 0 "peers --help" "$peers" --help
 says out '--cap {avx2,avx512vnni,none}' "peers --help"
 expect 2 "peers without --json" "$peers"
+expect 2 "peers with --json and --check" "$peers" --json "$folder/peers.json" --check
+expect 2 "peers in one turn" "$peers" --json "$folder/peers.json" --turns 1
+says err 'quartiles need several turns' "peers in one turn"
+expect 2 "peers under an unknown cap" "$peers" --check --cap avx512
+for cap in none avx2 avx512vnni; do
+  expect 1 "peers --cap $cap" "$peers" --check --cap "$cap" --bin "$folder/none"
+  says err 'holds no bitpilot' "peers --cap $cap"
+done
 expect 1 "peers without the programs" "$peers" --json "$folder/peers.json" --bin "$folder/none"
 says err 'holds no bitpilot' "peers without the programs"
 finish

@@ -36,7 +36,8 @@ if sys.argv[1] == "train":
         json.dump({"float": 90, "supernet": 200, "policy": 10}, open(f"{out}/seconds.json", "w"))
         json.dump({"anchors": {"full8": {}}, "method": {"layers": [[2, 2]]}}, open(f"{out}/summary.json", "w"))
 elif sys.argv[1] == "compare":
-    print(json.dumps({"policy": [{"guard": True, "wanted_bops": 2e7}], "cascades": [], "shared": {}, "rivals": [], "anchors": {}}))
+    rivals = [{"name": "alone_u2/u2", "method": "alone_u2", "bops": 1}, {"name": "rounded_u2/u2", "method": "rounded_u2", "bops": 1}]
+    print(json.dumps({"policy": [{"guard": True, "wanted_bops": 2e7}], "cascades": [], "shared": {}, "rivals": rivals, "anchors": {}}))
 elif sys.argv[1] == "rivals":
     print(json.dumps({"schema": "bitpilot.rival/1", "method": value("--method")}))
 elif sys.argv[1] == "curve":
@@ -113,6 +114,7 @@ eval_ = json.load(open(f"{sys.argv[1]}/rfquant_ablation_none-s1-uniform8-seen.js
 assert "--model runs/reproduce/runs/rfquant_ablation_none-s1/model.safetensors" in eval_["command"], eval_["command"]
 records = json.load(open(f"{sys.argv[1]}/rfquant_ablation_against_rfquant_ablation_none-s1-comparison.json"))
 assert "--rival runs/reproduce/runs/rfquant_ablation_none-s1" in records[0]["command"] and len(records[0]["models"]) == 2, records[0]
+assert [record["method"] for record in records] == ["compare_policy", "alone_u2", "rounded_u2"], records
 for name in os.listdir(sys.argv[1]):
     if name.endswith(".json"): assert sys.argv[1] not in open(f"{sys.argv[1]}/{name}").read(), name
 PY

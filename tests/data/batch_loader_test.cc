@@ -70,6 +70,27 @@ TEST_CASE("data/batch_loader: a sample is what make_sample gives for its epoch a
     CHECK(same(sample, make_sample(*set, sample.index, 3, standard_mixture(), kInput, true, options)));
 }
 
+TEST_CASE("data/batch_loader: a picture's draws follow its key: in another order they are the same") {
+  const auto set = small_set(30);
+  std::vector<std::size_t> backwards(set->size());
+  for (std::size_t i = 0; i < backwards.size(); ++i) backwards[i] = set->size() - 1 - i;
+  const SubsetImageSet turned(set, backwards, "turned", SubsetKeys::kBase), own(set, backwards, "own", SubsetKeys::kOwn);
+  const LoaderOptions options;
+  int others = 0;
+  for (const std::uint64_t epoch : {0, 3}) {
+    for (std::size_t i = 0; i < backwards.size(); ++i) {
+      const auto sample = [&](const ImageSet& from, std::size_t index) {
+        return make_sample(from, index, epoch, standard_mixture(), kInput, true, options);
+      };
+      const Sample there = sample(*set, backwards[i]);
+      CHECK(sample(turned, i).prepared.codes == there.prepared.codes);
+      CHECK(sample(turned, i).family == there.family);
+      others += sample(own, i).prepared.codes != there.prepared.codes ? 1 : 0;
+    }
+  }
+  CHECK(others > 30);  // of 60: keyed by their place they meet other draws
+}
+
 TEST_CASE(
     "data/batch_loader: an epoch holds every picture once, in another order each time; without shuffling in the set's "
     "order") {

@@ -111,7 +111,26 @@ TEST_CASE("data/splits: a set's hash tells other pixels, labels and picks apart"
   set->image_labels[0] = 1;
   CHECK(set->hash() != hash);
   set->image_labels[0] = 0;
-  CHECK(SubsetImageSet(set, {1, 2}, "x").hash() != SubsetImageSet(set, {2, 1}, "x").hash());
+  const auto hash_of = [&](std::vector<std::size_t> indices) {
+    return SubsetImageSet(set, std::move(indices), "x", SubsetKeys::kOwn).hash();
+  };
+  CHECK(hash_of({1, 2}) != hash_of({2, 1}));
+}
+
+TEST_CASE("data/splits: a test part cut from the pool keeps the pool's keys; the other splits count from 0") {
+  const auto set = copies_of(200, 1);
+  const DataSplits splits = split_data("keys", set, nullptr);
+  for (std::size_t i = 0; i < splits.test->size(); ++i)
+    CHECK(set->source(splits.test->key(i)) == splits.test->source(i));
+  CHECK(splits.test->keys() > splits.test->size());
+  for (const auto& split : {splits.train, splits.policy, splits.validation}) {
+    for (std::size_t i = 0; i < split->size(); ++i) CHECK(split->key(i) == i);
+    CHECK(split->keys() == split->size());
+  }
+  const SubsetImageSet again(splits.test, {3, 0}, "again", SubsetKeys::kBase);
+  CHECK(again.key(0) == splits.test->key(3));
+  CHECK(again.key(1) == splits.test->key(0));
+  CHECK(again.keys() == splits.test->key(3) + 1);
 }
 
 }  // namespace

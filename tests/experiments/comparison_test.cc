@@ -31,7 +31,7 @@ struct Fixture {
     return result;
   }
   Rival rival(std::size_t anchor, std::vector<std::uint8_t> correct) const {
-    return {"alone", model.anchors[anchor].config, bops.cost(model.anchors[anchor].config), {std::move(correct)}};
+    return {"alone", model.anchors[anchor].name, model.anchors[anchor].config, bops.cost(model.anchors[anchor].config), {std::move(correct)}};
   }
 };
 
@@ -55,11 +55,47 @@ TEST_CASE("experiments/comparison: an anchor against a network of its own config
   CHECK(worse["difference"]["ci95"][1] < 0.0);
   // Two rivals of one configuration: neither hides the other.
   Rival second = f.rival(1, f.right(1));
-  second.name = "rounded/u4";
-  const json both = compare(f.compared, {f.rival(1, better), second}, {})["shared"];
-  CHECK(both.size() == 2);
-  CHECK(both[f.model.anchors[1].name]["seen"]["difference"]["mean"] == worse["difference"]["mean"]);
-  CHECK(both[f.model.anchors[1].name + "_minus_rounded"]["seen"]["difference"]["mean"] == 0.0);
+  second.run = "rounded";
+  Rival third = second;
+  third.anchor = "again";
+  const json all = compare(f.compared, {f.rival(1, better), second, third}, {})["shared"];
+  CHECK(all.size() == 3);
+  CHECK(all[f.model.anchors[1].name]["seen"]["difference"]["mean"] == worse["difference"]["mean"]);
+  CHECK(all[f.model.anchors[1].name + "_minus_rounded"]["seen"]["difference"]["mean"] == 0.0);
+  CHECK(all[f.model.anchors[1].name + "_minus_rounded_again"]["alone"] == "rounded/again");
+}
+
+TEST_CASE("experiments/comparison: a rival's record is called by its anchor, and by its run where several anchors are called alike") {
+  const Fixture f;
+  const auto methods = [&](const std::vector<std::pair<std::string, std::string>>& named) {
+    std::vector<Rival> rivals;
+    for (const auto& [run, anchor] : named) {
+      rivals.push_back(f.rival(1, f.right(1)));
+      rivals.back().run = run;
+      rivals.back().anchor = anchor;
+    }
+    const json comparison = compare(f.compared, rivals, {});
+    std::vector<std::string> result;
+    for (const json& row : comparison["rivals"]) {
+      CHECK(row["name"] == named[result.size()].first + "/" + named[result.size()].second);
+      CHECK(row["bops"] == rivals.front().bops);
+      CHECK(row["seen"].get<double>() == doctest::Approx(mean(f.right(1))));
+      result.push_back(row["method"]);
+    }
+    return result;
+  };
+  using Names = std::vector<std::string>;
+  CHECK(methods({{"alone_u2", "u2"}, {"alone_w8b8", "w8b8 of resnet8"}}) == Names{"alone_u2", "alone_w8b8 of resnet8"});
+  CHECK(methods({{"alone_u2", "u2"}, {"rounded_u2", "u2"}, {"alone_u3", "u3"}}) == Names{"alone_u2", "rounded_u2", "alone_u3"});
+  CHECK(methods({{"alone_u4", "u2"}, {"rounded_u2", "u2"}, {"other", "u4"}}) == Names{"alone_u4_u2", "rounded_u2", "alone_u4"});
+  CHECK(methods({{"one", "u2"}, {"one", "u4"}, {"other", "u2"}}) == Names{"one_u2", "alone_u4", "other"});
+}
+
+TEST_CASE("experiments/comparison: rival runs are called by their recipes, and by their folders where recipes are called alike") {
+  using Names = std::vector<std::string>;
+  CHECK(rival_run_names({"alone_u2", "rounded_u2"}, {"runs/a", "runs/b"}) == Names{"alone_u2", "rounded_u2"});
+  CHECK(rival_run_names({"alone", "alone", "qgt"}, {"runs/alone-s0", "/elsewhere/alone-s1/", "runs/qgt-s0"}) == Names{"alone-s0", "alone-s1", "qgt"});
+  CHECK_THROWS_WITH_AS(rival_run_names({"alone", "alone"}, {"here/alone-s0", "there/alone-s0"}), doctest::Contains("two rivals are called \"alone-s0\""), Error);
 }
 
 TEST_CASE("experiments/comparison: a cascade keeps the threshold of validation and is billed for both looks") {

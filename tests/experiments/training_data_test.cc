@@ -8,21 +8,15 @@ using namespace bitpilot;
 
 namespace {
 
-class LabelledSet : public ImageSet {
- public:
-  explicit LabelledSet(std::vector<int> labels) : of_(std::move(labels)) {}
-  std::string name() const override { return "labelled"; }
-  std::size_t size() const override { return of_.size(); }
-  Image image(std::size_t) const override { return Image(8, 8, 1); }
-  int label(std::size_t index) const override { return of_[index]; }
-  const std::vector<std::string>& labels() const override { return names_; }
-  std::string source(std::size_t index) const override { return std::to_string(index); }
-  std::string hash() const override { return "of " + std::to_string(of_.size()); }
-
- private:
-  std::vector<int> of_;
-  std::vector<std::string> names_{"a", "b", "c", "d"};
-};
+std::shared_ptr<const ImageSet> labelled(std::vector<int> labels) {
+  auto set = std::make_shared<MemoryImageSet>();
+  set->set_name = "labelled";
+  set->label_names = {"a", "b", "c", "d"};
+  set->images.assign(labels.size(), Image(8, 8, 1));
+  for (std::size_t i = 0; i < labels.size(); ++i) set->sources.push_back(std::to_string(i));
+  set->image_labels = std::move(labels);
+  return set;
+}
 
 }  // namespace
 
@@ -32,7 +26,7 @@ TEST_CASE("experiments/training_data: the first pictures of a set in folders kno
     by_class.push_back(i / 100);
     mixed.push_back(i * 7 % 4);
   }
-  const auto folders = std::make_shared<LabelledSet>(by_class);
+  const auto folders = labelled(by_class);
   for (const std::size_t count : {std::size_t{0}, std::size_t{400}, std::size_t{60}}) {
     const auto first = first_images(folders, count);
     REQUIRE(first->size() == (count == 0 ? 400 : count));
@@ -45,7 +39,7 @@ TEST_CASE("experiments/training_data: the first pictures of a set in folders kno
     CHECK(classes.size() == 4);
     CHECK(sources.size() == first->size());
   }
-  const auto shuffled = std::make_shared<LabelledSet>(mixed);
+  const auto shuffled = labelled(mixed);
   CHECK(first_images(shuffled, 0) == shuffled);
   const auto few = first_images(shuffled, 60);
   for (std::size_t i = 0; i < 60; ++i) CHECK(few->source(i) == std::to_string(i));
