@@ -145,10 +145,10 @@ const std::array<std::string, kStatisticsCount>& statistics_names() {
 
 ImageStatistics image_statistics(const ImageView& p, PixelRange* range) {
   if (p.channels != 1 || p.height < 8 || p.width < 8 || p.width > kWidestSummed)
-    throw Error(ExitCode::kBug,
+    throw Error(ExitCode::kData,
                 "image statistics of a " + std::to_string(p.height) + " x " + std::to_string(p.width) + " x " +
                     std::to_string(p.channels) + " picture",
-                "image_statistics", "networks need one luma channel of 8 x 8 to 2048 pixels");
+                "image_statistics", "networks need one luma channel of 8 x 8 to 2048 pixels, or --guard off and no policy");
   const PictureSums sums = picture_sums(p);
   const Counts counts = count(p);
   const std::int64_t pixels = static_cast<std::int64_t>(p.height) * p.width;

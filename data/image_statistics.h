@@ -32,7 +32,7 @@ struct PixelRange {
 
 const std::array<std::string, kStatisticsCount>& statistics_names();
 /// `luma`: one channel.  `range`, if given, receives the percentiles (from the same histogram).
-/// Throws Error(kBug) below 8 x 8 pixels or wider than 2,048.
+/// Throws Error(kData) below 8 x 8 pixels or wider than 2,048.
 ImageStatistics image_statistics(const ImageView& luma, PixelRange* range = nullptr);
 /// The percentiles alone, of any size.
 PixelRange pixel_range(const ImageView& luma);

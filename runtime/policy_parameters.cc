@@ -151,7 +151,10 @@ void read_description(const std::string& text, PolicyParameters& p) {
   } catch (const nlohmann::json::exception& error) {
     refuse(error.what());
   }
-  if (!(p.lambda_low > 0) || !(p.lambda_high > p.lambda_low) || !std::isfinite(p.lambda_high)) refuse("lambda_range");
+  // In float32, as lambda_position reads them: without room between the ends a position would be no number.
+  const auto low = static_cast<float>(p.lambda_low), high = static_cast<float>(p.lambda_high);
+  if (!(low > 0) || !std::isfinite(high) || !(fixed_math::log_positive(high) > fixed_math::log_positive(low)))
+    refuse("lambda_range");
   if (!(p.lambda_floor >= 0) || !std::isfinite(p.lambda_floor)) refuse("lambda_floor");
   if (!std::isfinite(p.first_weight) || !std::isfinite(p.stop_weight)) refuse("weights");
 }

@@ -39,7 +39,7 @@ float curve_drop(const PolicyParameters& p, int taken, int second, float signal)
   constexpr float kTieSlope = 1e-4F;  // on flat pieces a less sure picture still comes first
   const float tie = kTieSlope * signal;
   if (signal <= points.front()) return drop[0] + tie;
-  if (signal >= points.back()) return drop[points.size() - 1] + tie;
+  if (!(signal < points.back())) return drop[points.size() - 1] + tie;  // also where it is no number
   const auto upper = static_cast<std::size_t>(std::upper_bound(points.begin(), points.end(), signal) - points.begin());
   const float share = (signal - points[upper - 1]) / (points[upper] - points[upper - 1]);
   return drop[upper - 1] + share * (drop[upper] - drop[upper - 1]) + tie;

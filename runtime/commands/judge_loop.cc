@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "data/preprocess.h"
+#include "runtime/core/threads.h"
 
 namespace bitpilot {
 
@@ -165,10 +166,12 @@ std::exception_ptr JudgeLoop::run() {
     }
   };
   std::vector<std::thread> readers, workers;
-  for (std::size_t i = 0; i < sources_.size(); ++i) {
-    readers.emplace_back([this, i, guarded] { guarded([&] { read(i); }); });
-  }
-  for (int i = 0; i < settings_.threads; ++i) workers.emplace_back([this, guarded] { guarded([&] { work(); }); });
+  guarded([&] {
+    for (std::size_t i = 0; i < sources_.size(); ++i)
+      readers.push_back(start_thread([this, i, guarded] { guarded([&] { read(i); }); }));
+    for (int i = 0; i < settings_.threads; ++i)
+      workers.push_back(start_thread([this, guarded] { guarded([&] { work(); }); }));
+  });
   for (std::thread& worker : workers) worker.join();
   stop_.request();  // the readers too: max_frames may be reached while there is more to read
   for (std::thread& reader : readers) reader.join();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "runtime/core/error.h"
 #include "runtime/kernels/kernels.h"
 
 namespace bitpilot {
@@ -9,8 +10,17 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 constexpr int kChannelsPerQuad = 4;
+constexpr std::size_t kMaxArena = std::size_t{4} << 30;
 
 std::size_t round_up(std::size_t value, std::size_t unit) { return (value + unit - 1) / unit * unit; }
+
+/// Before anything of that size is allocated: a header of some kilobytes can describe values of terabytes.
+void check_size(std::size_t bytes, const Network& network) {
+  if (bytes > kMaxArena)
+    throw Error(ExitCode::kData,
+                "the values of the network need more than " + std::to_string(kMaxArena >> 20) + " MiB of memory",
+                network.name, "give it smaller pictures, fewer layers or fewer channels");
+}
 
 std::size_t quads(int channels) { return (static_cast<std::size_t>(channels) + 3) / 4; }
 
@@ -98,6 +108,8 @@ void Layout::find_grids() {
     if (max_pool(step.layer)) slide(pool_windows_[s].window, step.value_shape, step.out_shape);
   }
   // A Linear layer behind a global average pool reads the value before the pool, which has a grid already.
+  std::size_t least = 0;
+  for (const Grid& grid : grids_) check_size(least += grid.plane(), network_);
   for (const Grid& grid : grids_) valid_.push_back(grid.valid());
 }
 
@@ -183,6 +195,7 @@ void Layout::place_slots() {
   for (const Grid& grid : grids_)
     longest_row = std::max(longest_row, grid.row_bytes() * static_cast<std::size_t>(grid.pad + 1));
   arena_bytes_ = round_up(arena_bytes_ + longest_row + 4 * kSlackPositions + kAlignment, kAlignment);
+  check_size(arena_bytes_, network_);
 }
 
 }  // namespace bitpilot

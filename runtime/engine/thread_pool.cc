@@ -1,5 +1,7 @@
 #include "runtime/engine/thread_pool.h"
 
+#include "runtime/core/threads.h"
+
 namespace bitpilot {
 namespace {
 
@@ -17,10 +19,17 @@ void pause_a_little() {
 }  // namespace
 
 ThreadPool::ThreadPool(int threads) {
-  for (int t = 1; t < threads; ++t) workers_.emplace_back([this] { serve(); });
+  try {
+    for (int t = 1; t < threads; ++t) workers_.push_back(start_thread([this] { serve(); }));
+  } catch (...) {
+    end();
+    throw;
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { end(); }
+
+void ThreadPool::end() {
   stop_ = true;
   round_.fetch_add(1);
   round_.notify_all();

@@ -12,7 +12,7 @@ namespace bitpilot {
 /// Allocates nothing after construction.  One caller at a time.
 class ThreadPool {
  public:
-  explicit ThreadPool(int threads);
+  explicit ThreadPool(int threads);  ///< throws Error(kMachine) if the system gives no more threads
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -23,6 +23,7 @@ class ThreadPool {
   void run(int parts, void (*work)(const void* context, int part), const void* context);
 
  private:
+  void end();
   void take_parts();
   void serve();
 

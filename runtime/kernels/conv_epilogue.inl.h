@@ -17,7 +17,7 @@ struct CodeLimits {
       : scale(splat_real(output.scale)),
         highest(splat_real(static_cast<float>(output.highest - output.zero_point))),
         zero(splat(output.zero_point)),
-        highest_code(splat(output.highest * 0x01010101)),
+        highest_code(splat(static_cast<int>(static_cast<unsigned>(output.highest) * 0x01010101U))),
         plain(output.bounded && output.scale == 1 && output.zero_point == 0) {}
   Vec code(Real value) const { return sum(to_int(at_most(multiply(value, scale), highest)), zero); }
   /// In the order of pack_pixels.

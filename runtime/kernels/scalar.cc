@@ -108,11 +108,11 @@ void recode(const RecodeTask& task) {
 void channel_sums(const SumTask& task) {
   for (int quad = 0; quad < task.quads; ++quad)
     for (int channel = 0; channel < 4; ++channel) {
-      std::int32_t sum = 0;
+      std::uint32_t sum = 0;  // modulo 2^32, as vectors add
       const std::uint8_t* src = task.src + static_cast<std::size_t>(quad) * task.src_plane + channel;
       for (int position = 0; position < task.positions; ++position)
         if (is_valid(task.valid, position)) sum += src[4 * position];
-      task.sums[4 * quad + channel] = sum;
+      task.sums[4 * quad + channel] = static_cast<std::int32_t>(sum);
     }
 }
 

@@ -15,11 +15,11 @@ namespace bitpilot {
 namespace {
 
 std::atomic<Stop*> current_stop{nullptr};
-volatile std::sig_atomic_t received_signal = 0;
+std::atomic<int> received_signal{0};  // any thread may be the one that is interrupted
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<Stop*>::is_always_lock_free, "used by a signal handler");
 
 void on_signal(int number) {
-  if (received_signal != 0) _exit(128 + number);
-  received_signal = number;
+  if (received_signal.exchange(number) != 0) _exit(128 + number);
   const int saved = errno;
   if (Stop* stop = current_stop.load()) stop->request();
   errno = saved;

@@ -7,7 +7,7 @@ for library in imgcodecs videoio highgui torch protobuf python; do
 done
 ldd "$bitpilot" | grep -q 'libstdc++' || fail "ldd does not work here"
 # Sanitizers need memory of their own.
-if ! ldd "$bitpilot" | grep -q 'lib[at]san' && ! nm -D "$bitpilot" 2>/dev/null | grep -q '__[at]san_init'; then
+if ! sanitized; then
   picture "$folder/pictures/1.pgm"
   doubled "$folder/pictures" 10
   "$bitpilot" run --quiet --model "$folder/model.safetensors" --source "$folder/pictures" --decisions "$folder/d.jsonl" &

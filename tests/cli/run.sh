@@ -34,6 +34,13 @@ echo '{"source": ["'"$folder/p/1.pgm"'", "'"$folder/p/2.pgm"'"], "max-frames": 1
 expect 0 "config" run --config "$folder/config.json" --max-frames 2
 equal "$(lines "$folder/out" decision)" 2 "the command line wins over --config"
 
+# Where the system gives no more threads, the run says so.
+if ! sanitized; then
+  crowded() { (ulimit -v 400000 && exec "$bitpilot" run --quiet --model "$folder/model.safetensors" "$@"); }
+  expect 4 "no room for threads" crowded --source "$folder/p/1.pgm" --threads 64
+  well_formed_error "no room for threads"
+fi
+
 # Decisions do not depend on the number of threads, with a budget neither.
 for i in $(seq 20); do picture "$folder/many/$i.pgm" "$((i * 11))"; done
 doubled "$folder/many" 4

@@ -197,8 +197,8 @@ TEST_CASE("data/image_statistics: cost stays a fraction of a percent of an 8-bit
 }
 
 TEST_CASE("data/image_statistics: sizes that it is not made for are refused") {
-  testing::check_error(ExitCode::kBug, {"7 x 28"}, [] { image_statistics(flat_picture(7, 28, 1, 0).view()); });
-  testing::check_error(ExitCode::kBug, {"28 x 28 x 3"}, [] { image_statistics(flat_picture(28, 28, 3, 0).view()); });
+  testing::check_error(ExitCode::kData, {"7 x 28"}, [] { image_statistics(flat_picture(7, 28, 1, 0).view()); });
+  testing::check_error(ExitCode::kData, {"28 x 28 x 3"}, [] { image_statistics(flat_picture(28, 28, 3, 0).view()); });
 }
 
 }  // namespace

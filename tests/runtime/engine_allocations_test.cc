@@ -1,22 +1,18 @@
 #include <doctest/doctest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
 #include "data/picture_sums.h"
 #include "runtime/adaptive.h"
 #include "runtime/engine/engine.h"
 #include "runtime/random_policy.h"
+#include "tests/support/allocations.h"
 #include "tests/support/random_model.h"
 #include "tests/support/sample_model.h"
 
 using namespace bitpilot;
+using bitpilot::testing::allocation_count;
 using bitpilot::testing::RandomModel;
 
 namespace {
-
-std::atomic<long> allocations{0};
 
 /// A model whose policy has every network, offsets included, and whose range of contrast a flat picture leaves.
 ModelData adaptive_model(std::uint64_t seed, bool reads_pictures) {
@@ -64,16 +60,6 @@ Ways decide_all(AdaptiveSession& session, const std::vector<Prepared>& pictures,
 
 }  // namespace
 
-// Counting replacements of the global allocator, for this whole test program.  Not inlined: the compiler would see
-// malloc meet delete.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size != 0 ? size : 1)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-
 TEST_CASE("engine: a warm session allocates nothing for a picture, on anchors and on configurations seen before") {
   for (std::uint64_t seed = 0; seed < 10; ++seed) {
     RandomModel random(seed);
@@ -82,7 +68,7 @@ TEST_CASE("engine: a warm session allocates nothing for a picture, on anchors an
     const BitConfig other = random.config();
     session.start(picture);
     session.look(other);
-    const long before = allocations;
+    const long before = allocation_count();
     for (int i = 0; i < 3; ++i) {
       session.start(picture);
       for (std::size_t a = 0; a < random.model().anchors.size(); ++a) {
@@ -91,11 +77,11 @@ TEST_CASE("engine: a warm session allocates nothing for a picture, on anchors an
       }
       session.look(other);
     }
-    CHECK(allocations.load() == before);
+    CHECK(allocation_count() == before);
   }
-  const long before = allocations;
+  const long before = allocation_count();
   operator delete(operator new(1));
-  CHECK(allocations.load() == before + 1);  // the counter counts
+  CHECK(allocation_count() == before + 1);  // the counter counts
 }
 
 TEST_CASE("runtime/adaptive: a warm decision allocates nothing, whichever way through the policy it goes") {
@@ -108,9 +94,9 @@ TEST_CASE("runtime/adaptive: a warm decision allocates nothing, whichever way th
       const auto model = std::make_shared<Model>(adaptive_model(seed, reads_pictures));
       AdaptiveSession session(model);
       decide_all(session, pictures, guard);
-      const long before = allocations;
+      const long before = allocation_count();
       const Ways ways = decide_all(session, pictures, guard);
-      CHECK(allocations.load() == before);
+      CHECK(allocation_count() == before);
       CHECK((ways.moved > 0) == reads_pictures);
       CHECK(ways.fallback == (guard ? 6 : 0));
       all.one_look += ways.one_look;
@@ -128,19 +114,19 @@ TEST_CASE("runtime/adaptive: a warm decision by a fixed rule or without a policy
   const std::vector<Prepared> pictures = some_pictures();
   long before = 0;
   for (int turn = 0; turn < 3; ++turn) {
-    if (turn == 1) before = allocations;
+    if (turn == 1) before = allocation_count();
     for (const DecisionRule* rule : {&other, &policy})
       for (const Prepared& picture : pictures) session.decide(picture, *rule);
   }
-  CHECK(allocations.load() == before);
+  CHECK(allocation_count() == before);
 }
 
 TEST_CASE("data/image_statistics: a picture of a network's size is looked at without an allocation") {
   for (const int side : {12, 28, 32, 224, 256}) {
     const Image image(side, side, 1);
-    const long before = allocations;
+    const long before = allocation_count();
     image_statistics(image.view());
     picture_sums_portable(image.view());
-    CHECK(allocations.load() == before);
+    CHECK(allocation_count() == before);
   }
 }

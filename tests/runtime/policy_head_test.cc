@@ -112,6 +112,16 @@ TEST_CASE("runtime/policy_parameters: a policy that does not fit its network is 
     p.feature_scale[0] = std::numeric_limits<float>::quiet_NaN();
     m.policy = pack_policy(p);
   }));
+  // In float32, as the tables are read: no room between the ends, or an end that float32 does not have.
+  for (const auto& [low, high] : {std::pair{1000.0, 1000.000001}, {1.0, 1.0}, {1e-320, 1.0}, {1.0, 1e300}}) {
+    CAPTURE(high);
+    CHECK(refused([&, low = low, high = high](ModelData& m) {
+      PolicyParameters p = good;
+      p.lambda_low = low;
+      p.lambda_high = high;
+      m.policy = pack_policy(p);
+    }));
+  }
   CHECK(refused([&](ModelData& m) {
     PolicyParameters p = good;
     p.first_allowed[3].assign(p.anchors(), 0);
@@ -164,6 +174,13 @@ TEST_CASE("runtime/policy_rules: without networks and with one pair the policy i
       escalated = second >= 0;
     }
   }
+}
+
+TEST_CASE("runtime/policy_rules: where the signal is no number there is no second look") {
+  const PolicyParameters p = random_policy(bare_model());
+  const std::vector<float> none(p.anchors(), 0.0F);
+  for (int taken = 0; taken < static_cast<int>(p.anchors()); ++taken)
+    CHECK(choose_second(p, taken, std::numeric_limits<float>::quiet_NaN(), none, 0) == -1);
 }
 
 TEST_CASE("runtime/policy_rules: a dearer lambda never adds a second look, and the floor stops cheaper ones") {

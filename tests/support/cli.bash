@@ -1,5 +1,6 @@
 # Shell tests source this: the programs, a folder of their own, and checks that say what failed.
 #   BITPILOT_BIN     folder of the programs       BITPILOT_SOURCE  the source tree
+#   BITPILOT_SANITIZE  sanitizers that the programs are built with: they need memory and time of their own
 set -u
 bitpilot=$BITPILOT_BIN/bitpilot
 folder=$(mktemp -d)
@@ -72,6 +73,8 @@ doubled() {
     mv "$1.copy" "$1/copy$i"
   done
 }
+
+sanitized() { [ -n "${BITPILOT_SANITIZE:-}" ]; }
 
 model() { "$BITPILOT_BIN/make_random_model" "$folder/model.safetensors" || fail "no model"; }
 
