@@ -14,7 +14,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int kTaught = 800;    // configurations that the genetic search's predictor learns from
-constexpr int kTested = 100;  // and is tested on
+constexpr int kTested = 100;    // and is tested on
 
 StaticFound search_greedily(const StaticSearch& search, const DrawSpace& from, const ConfigJudge& judge) {
   GreedyOptions options;

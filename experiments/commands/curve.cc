@@ -41,7 +41,7 @@ struct Series {
 Series series_of(const std::string& text) {
   const std::size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
-    throw Error(ExitCode::kUsage, "\"" + text + "\" is no series", "--series", "write NAME=DIR[,DIR…], as joint=runs/abs-s0,runs/abs_dear-s0");
+    throw Error(ExitCode::kUsage, "\"" + text + "\" is no series", "--series", "write NAME=DIR[,DIR…], as joint=runs/abs-s0,runs/abs_mild-s0");
   Series series{text.substr(0, equals), {}, {}, {}};
   for (std::size_t at = equals + 1; at <= text.size();) {
     const std::size_t comma = std::min(text.find(',', at), text.size());

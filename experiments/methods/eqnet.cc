@@ -195,18 +195,26 @@ class EqNet : public Method {
     return table;
   }
 
-  /// `lessons`: judged by `judge`; then a quarter as many that `test` judges.
-  void judge_subnets(const DrawSpace& space, const BatchJudge& judge, const BatchJudge& test, std::uint64_t seed, JudgedSubnets* lessons,
-                     JudgedSubnets* tested) const {
+  /// Lessons, judged by `judge`, and a quarter as many that several draws of every validation picture judge; returns how many draws.
+  std::size_t judge_subnets(const DrawSpace& space, const BatchJudge& judge, FinishedTraining* training, JudgedSubnets* lessons, JudgedSubnets* tested) const {
+    const std::uint64_t seed = training->request.recipe.seed;
     std::vector<std::shared_ptr<ElasticQuantizers>> arithmetic;
     for (const Form& form : settings_.forms) arithmetic.push_back(in_form(form));
+    const std::vector<BitConfig> configs = spread_configs(space, settings_.subnets + settings_.subnets / kTaughtPerTested, seed);
     std::size_t judged = 0;
-    for (const BitConfig& config : spread_configs(space, settings_.subnets + settings_.subnets / kTaughtPerTested, seed)) {
+    const auto add = [&](const BatchJudge& by, JudgedSubnets* to) {
+      const BitConfig& config = configs[judged];
       const std::size_t form = Random(seed, "Form of a subnet", judged).below(settings_.forms.size());
-      const bool lesson = std::ssize(lessons->subnets) < settings_.subnets;
-      (lesson ? lessons : tested)->add({config, settings_.forms[form]}, (lesson ? judge : test)(config, arithmetic[form].get()), space.cost.cost(config));
+      to->add({config, settings_.forms[form]}, by(config, arithmetic[form].get()), space.cost.cost(config));
       if (++judged % 100 == 0) std::cerr << "predictor: " << judged << " subnets judged\n";
-    }
+    };
+    while (judged < configs.size() && std::ssize(lessons->subnets) < settings_.subnets) add(judge, lessons);
+    const Draws draws = draws_of(training->request.recipe, training->model, training->splits.validation, "predictor test", kTestDraws);
+    std::vector<Sample> drawn;
+    for (std::size_t i = 0; i < draws.count; ++i) drawn.push_back(draws.at(i));
+    const BatchJudge test(&training->supernet, drawn, training->request.threads);
+    while (judged < configs.size()) add(test, tested);
+    return drawn.size();
   }
 
   void search(FinishedTraining* training, json* record) const {
@@ -218,18 +226,15 @@ class EqNet : public Method {
     const std::vector<Sample> samples = evaluation_samples(*set, EvaluationSet::kSeen, standard_mixture(), parts.network.input_shape(), parts.preprocessing.stretch);
     const BatchJudge judge(&training->supernet, samples, training->request.threads);
 
-    const Draws draws = draws_of(training->request.recipe, parts, training->splits.validation, "predictor test", kTestDraws);
-    std::vector<Sample> drawn;
-    for (std::size_t i = 0; i < draws.count; ++i) drawn.push_back(draws.at(i));
     JudgedSubnets lessons, tested;
-    judge_subnets(space, judge, BatchJudge(&training->supernet, drawn, training->request.threads), seed, &lessons, &tested);
+    const std::size_t drawn = judge_subnets(space, judge, training, &lessons, &tested);
     write_file_atomically(training->request.out + "/subnets.json", json{{"taught", subnets_json(lessons, cost, parts.space)},
                                                                         {"tested", subnets_json(tested, cost, parts.space)}}.dump() + "\n");
     PredictorOptions options;
     options.seed = seed;
     const TaughtPredictor taught = teach_predictor(lessons, tested, parts.space, options);
     (*record)["predictor"] = to_json(taught.report);
-    (*record)["predictor"]["images"] = {{"taught", samples.size()}, {"tested", drawn.size()}};
+    (*record)["predictor"]["images"] = {{"taught", samples.size()}, {"tested", drawn}};
     if (const std::string warning = predictor_warning(taught.report); !warning.empty()) std::cerr << "warning: " << warning << "\n";
 
     GeneticOptions genetic;

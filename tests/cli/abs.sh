@@ -30,14 +30,17 @@ anchor = json.load(open(f"{sys.argv[1]}/dear/summary.json"))["anchors"]["abs"]
 assert abs(anchor["bops"] / dear["bops"] - 1) < 1e-9, (anchor["bops"], dear["bops"])
 PY
 
-# Killed while it fine-tunes (steps 16 to 24), resumed from the checkpoint.
-search "${dear[@]}" --float-from "$work/dear" --out "$work/cut" >"$work/cut.log" 2>&1 &
-pid=$!
-while kill -0 "$pid" 2>/dev/null && ! ls "$work/cut/checkpoints" 2>/dev/null | grep -q 'step-000000\(19\|2\)'; do sleep 0.05; done
-kill -9 "$pid" 2>/dev/null
-wait "$pid" 2>/dev/null
-search "${dear[@]}" --float-from "$work/dear" --out "$work/cut" --resume >>"$work/cut.log" 2>&1 || { cat "$work/cut.log"; fail "the resume"; }
-for file in model.safetensors summary.json; do cmp "$work/dear/$file" "$work/cut/$file" || fail "$file differs after a kill"; done
+# Killed while it searches (steps 9 to 16) or fine-tunes (17 to 24), resumed from the checkpoint.
+for when in 'search step-000000\(09\|1[0-5]\)' 'tuning step-000000\(19\|2\)'; do
+  cut=$work/cut_${when%% *}
+  search "${dear[@]}" --float-from "$work/dear" --out "$cut" >"$cut.log" 2>&1 &
+  pid=$!
+  while kill -0 "$pid" 2>/dev/null && ! ls "$cut/checkpoints" 2>/dev/null | grep -q "${when#* }"; do sleep 0.05; done
+  kill -9 "$pid" 2>/dev/null
+  wait "$pid" 2>/dev/null
+  search "${dear[@]}" --float-from "$work/dear" --out "$cut" --resume >>"$cut.log" 2>&1 || { cat "$cut.log"; fail "the resume"; }
+  for file in model.safetensors summary.json; do cmp "$work/dear/$file" "$cut/$file" || fail "$file differs after a kill in ${when%% *}"; done
+done
 
 "$train" curve --series dear="$work/dear" --series both="$work/free,$work/dear" --series free="$work/free" --json "$work/curve.json" --svg "$work/curve.svg" >"$work/curve.log" 2>&1 ||
   { cat "$work/curve.log"; fail "the curve"; }
