@@ -90,8 +90,7 @@ class OffsetLearner {
     return std::exp(random.uniform(std::log(options_.lambda_low), std::log(options_.lambda_high)));
   }
   int first_anchor(std::size_t row, double lambda) const {
-    PolicyScratch scratch;
-    return sweep_.head().first(sweep_.observation(row), lambda, scratch).anchor;
+    return sweep_.head().first(sweep_.observation(row), lambda, scratch_).anchor;
   }
 
   BitConfig perturbed(const BitConfig& anchor, Random& random) const {
@@ -351,6 +350,7 @@ class OffsetLearner {
   PolicyParameters p_;
   std::int64_t layers_;
   OffsetNet net_;
+  mutable PolicyScratch scratch_;  // of first_anchor: one thread asks, for every picture of every batch
   nlohmann::json log_ = nlohmann::json::array();
 };
 

@@ -221,11 +221,11 @@ Tensor SuperBits::log_bops(bool of_weights) const {
     const int blocks = space_.layers[l].blocks;
     Tensor cost = torch::full({}, bops_.at(l, 8, 8, blocks), torch::kDouble);
     if (of.adaptive) {
-      const bool reads_gated = of.reads >= 0 && layers_[static_cast<std::size_t>(of.reads)].gated;
-      const Gates w = weight_gates(l), a = reads_gated ? value_gates(of.reads) : Gates{};
-      const int weight_bits = hard(w), value_bits = reads_gated ? hard(a) : 8;
+      const bool gated = reads_gated(of);
+      const Gates w = weight_gates(l), a = gated ? value_gates(of.reads) : Gates{};
+      const int weight_bits = hard(w), value_bits = gated ? hard(a) : 8;
       const auto at = [&](int bits) { return of_weights ? bops_.at(l, bits, value_bits, blocks) : bops_.at(l, weight_bits, bits, blocks); };
-      if (of_weights || reads_gated) {
+      if (of_weights || gated) {
         const Gates& open = of_weights ? w : a;
         cost = at(2) + open.four * (at(4) - at(2)) + open.four * open.eight * (at(8) - at(4));
       } else {
@@ -243,7 +243,7 @@ void SuperBits::shape(std::int64_t step, const NamedTensors& parameters, std::ve
   const std::vector<Tensor> thresholds{of_weights_, of_values_, of_filters_};
   const Tensor now = open_now();
   if (votes_[0][0].item<float>() < 0) votes_.copy_(now);
-  else votes_.lerp_(now, std::min(1.0, 1 / std::max(1.0, kVoting * static_cast<double>(steps_))));
+  else votes_.lerp_(now, 1 / std::max(1.0, kVoting * static_cast<double>(steps_)));
   const tensor_list priced = torch::autograd::grad({log_bops(of_weights) * options_.lambda}, thresholds, {}, false, false, /*allow_unused=*/true);
   const bool learns[] = {quantises && of_weights, quantises && !of_weights, prunes && of_weights};
   for (std::size_t i = 0; i < parameters.size(); ++i)
@@ -266,7 +266,7 @@ Tensor SuperBits::open_now() const {
       open[l][column + 1] = gates.four * gates.eight;
     };
     tell(weight_gates(l), 0);
-    if (of.reads >= 0 && layers_[static_cast<std::size_t>(of.reads)].gated) tell(value_gates(of.reads), 2);
+    if (reads_gated(of)) tell(value_gates(of.reads), 2);
     if (of.prunable) open[l].narrow(0, kGates, of.groups).copy_(kept_groups(l));
   }
   return open;
@@ -283,7 +283,7 @@ BitConfig SuperBits::found() const {
     const Layer& of = layers_[static_cast<std::size_t>(l)];
     if (!of.adaptive) continue;
     config[l].weight = bits(l, 0);
-    if (of.reads >= 0 && layers_[static_cast<std::size_t>(of.reads)].gated) config[l].activation = bits(l, 2);
+    if (reads_gated(of)) config[l].activation = bits(l, 2);
     const auto kept = (shares[l].narrow(0, kGates, of.groups) > 0.5).sum().item<std::int64_t>();
     // Groups that take turns may all be below one half.
     if (of.prunable) config[l].active_blocks = static_cast<int>(std::max<std::int64_t>(kept, of.groups - most_pruned(l)));

@@ -97,6 +97,7 @@ class SuperBits : public Quantizers {
   torch::Tensor kept_channels(int layer) const; ///< [out]
   double distance_unit(int bits) const;
   std::int64_t most_pruned(int layer) const;    ///< groups
+  bool reads_gated(const Layer& layer) const { return layer.reads >= 0 && layers_[static_cast<std::size_t>(layer.reads)].gated; }
   torch::Tensor open_now() const;               ///< [layers, 4 + groups] 0 or 1: g_4, g_4 g_8 of weights, of the value read, groups kept
   torch::Tensor votes() const;                  ///< [layers, 4 + groups] share of the last steps
 
