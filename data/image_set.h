@@ -88,7 +88,7 @@ class SubsetImageSet : public ImageSet {
 struct DataSplits {
   std::string name;
   std::shared_ptr<const ImageSet> train, policy, validation, test;
-  std::vector<std::string> warnings;  ///< one line each: a split under 2,000 images …
+  std::vector<std::string> warnings;  ///< one line each: a split under 2,000 images, degraded copies
 };
 
 /// How to read an image file of a folder; given by data_codecs (imgcodecs) or by the media process.  Returns an empty

@@ -52,6 +52,12 @@ DataSplits split_data(const std::string& name, std::shared_ptr<const ImageSet> p
   splits.policy = part(kPolicy, "policy", SubsetKeys::kOwn);
   splits.validation = part(kValidation, "validation", SubsetKeys::kOwn);
   splits.test = test != nullptr ? std::move(test) : part(kTest, "test", SubsetKeys::kBase);
+  std::size_t degraded = 0;
+  for (std::size_t i = 0; i < pool->size(); ++i) degraded += pool->severity(i) > 0 ? 1 : 0;
+  if (degraded > 0)
+    splits.warnings.push_back(std::to_string(degraded) + " of " + std::to_string(pool->size()) + " pictures of " + name +
+                              " are degraded copies already, and training degrades them again: give the folder that "
+                              "they were made from");
   const std::pair<const char*, const ImageSet*> all[] = {{"train", splits.train.get()},
                                                          {"policy", splits.policy.get()},
                                                          {"validation", splits.validation.get()},

@@ -15,8 +15,8 @@ struct TakeLook {
 };
 
 /// Be content with the look that was taken.
-struct Stop {};
+struct StopLooking {};
 
-using Action = std::variant<TakeLook, Stop>;
+using Action = std::variant<TakeLook, StopLooking>;
 
 }  // namespace bitpilot

@@ -20,10 +20,10 @@ State BitEnv::reset(const Sample& sample, double lambda) {
 }
 
 BitEnv::Outcome BitEnv::step(const Action& action) {
-  if (done_ || (looks_ == 0 && std::holds_alternative<Stop>(action)))
+  if (done_ || (looks_ == 0 && std::holds_alternative<StopLooking>(action)))
     throw Error(ExitCode::kBug, done_ ? "the episode is over" : "an episode needs a look before it stops",
                 "BitEnv::step", "report this");
-  if (std::holds_alternative<Stop>(action)) {
+  if (std::holds_alternative<StopLooking>(action)) {
     done_ = true;
     return {state_, finish(), true};
   }

@@ -238,7 +238,7 @@ bool TrainRun::Impl::train_stage(const Stage& stage) {
   so_far.sums.assign(stage.paths.size() + static_cast<std::size_t>(stage.recipe.random_paths), 0.0);
   restore(stage, tensors, loop, so_far);
   if (stage.network == supernet.get()) stage.network->hold(stage.held);
-  clock->begin(by_method ? "supernet" : "float");
+  if (loop.steps_done() < total) clock->begin(by_method ? "supernet" : "float");  // else it was trained by an earlier call, or another run
 
   LoaderOptions loading;
   loading.seed = request.recipe.seed;

@@ -13,7 +13,11 @@ namespace {
 
 int report(const Error& error) {
   std::fflush(stdout);
-  std::fprintf(stderr, "error: %s\n", error.what());
+  std::string text = error.what();
+  // Names of files come from strangers: none of them may steer the terminal.
+  for (char& c : text)
+    if ((static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7f) c = '?';
+  std::fprintf(stderr, "error: %s\n", text.c_str());
   return static_cast<int>(error.code);
 }
 

@@ -36,6 +36,9 @@ done
 expect 0 "not calibrated" eval_ --data "$folder/data" --bits 4/8 --json "$folder/b.json"
 says "$folder/b.json" "\"uncalibrated\": $images" "a configuration that is no anchor"
 
+expect 3 "a name that would steer the terminal" eval_ --data "$folder/data"$'\e[31m\a'
+grep -q $'[\e\a]' "$folder/err" && fail "a file's name reached the terminal unfiltered"
+says err "data?[31m?" "the name, filtered"
 expect 5 "fail-under" eval_ --data "$folder/data" --fail-under 1
 well_formed_error "fail-under"
 expect 0 "fail-under met" eval_ --data "$folder/data" --fail-under 0

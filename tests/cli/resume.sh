@@ -88,6 +88,7 @@ bitpilot=$BITPILOT_BIN/bitpilot
 "$train" train --config "$recipe" --networks-from "$work/whole" --cost "latency:$work/profile.json" --out "$work/timed" --quiet >"$work/log" 2>&1 ||
   { cat "$work/log"; fail "a policy priced in time"; }
 cmp "$work/whole/float.safetensors" "$work/timed/float.safetensors" || fail "--networks-from changed the float network"
+[ "$(grep -o '"[a-z]*"' "$work/timed/seconds.json")" = '"policy"' ] || fail "--networks-from timed parts that another run made: $(cat "$work/timed/seconds.json")"
 anchors() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["anchors"])' "$1/summary.json"; }
 [ "$(anchors "$work/whole")" = "$(anchors "$work/timed")" ] || fail "--networks-from changed the anchors"
 for budget in 0.5 1000ms; do

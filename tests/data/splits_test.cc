@@ -56,6 +56,18 @@ TEST_CASE("data/splits: copies of one source never stand in two splits") {
   CHECK(splits.warnings[0].find("fewer than 2000") != std::string::npos);
 }
 
+TEST_CASE("data/splits: pictures that are degraded copies already are told of") {
+  const auto set = copies_of(2000, 10);
+  CHECK(split_data("copies", set, nullptr).warnings.size() == 2);  // policy and validation are small
+  set->severities.assign(set->size(), 0);
+  set->families.assign(set->size(), "clean");
+  CHECK(split_data("copies", set, nullptr).warnings.size() == 2);
+  set->severities[3] = set->severities[17] = 5;
+  const DataSplits splits = split_data("copies", set, nullptr);
+  REQUIRE(splits.warnings.size() == 3);
+  CHECK(splits.warnings[0].find("2 of 20000 pictures") != std::string::npos);
+}
+
 TEST_CASE("data/splits: Fashion-MNIST gives 50,000 / 5,000 / 5,000 / 10,000 pictures, none twice, without a warning") {
   const DataSplits splits = open_splits("fashion-mnist", nullptr);
   CHECK(splits.train->size() == 50000);

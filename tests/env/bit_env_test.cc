@@ -75,7 +75,7 @@ TEST_CASE("env/bit_env: rewards of an episode add up to its return, with every l
       expected_cost += cost.cost_after_stem(data.anchors[2].config) / cost.reference();
       last = 2;
     } else {
-      outcome = env.step(Stop{});
+      outcome = env.step(StopLooking{});
     }
     total += outcome.reward;
     CHECK(outcome.done);
@@ -83,10 +83,10 @@ TEST_CASE("env/bit_env: rewards of an episode add up to its return, with every l
     const double loss =
         task_loss(outcome.state.look->scores, data.anchors[static_cast<std::size_t>(last)].temperature, sample.label);
     CHECK(total == doctest::Approx(episode_return(loss, 0.7, expected_cost)));
-    CHECK_THROWS_AS(env.step(Stop{}), Error);
+    CHECK_THROWS_AS(env.step(StopLooking{}), Error);
   }
   env.reset(random_sample(1), 0.1);
-  CHECK_THROWS_AS(env.step(Stop{}), Error);
+  CHECK_THROWS_AS(env.step(StopLooking{}), Error);
 }
 
 TEST_CASE("env/bit_env: following the policy costs and predicts what the runtime does") {
@@ -106,7 +106,7 @@ TEST_CASE("env/bit_env: following the policy costs and predicts what the runtime
     BitEnv::Outcome outcome = env.step(TakeLook{first.anchor, first.config, first.distributions});
     const SecondLook& second = head.second(observation, first, outcome.state.look->scores, lambda, scratch);
     outcome = second.anchor < 0
-                  ? env.step(Stop{})
+                  ? env.step(StopLooking{})
                   : env.step(TakeLook{second.anchor, data.anchors[static_cast<std::size_t>(second.anchor)].config, {}});
     const Decision decision = session.decide(sample.prepared, {std::nullopt, lambda});
     CHECK(outcome.state.look->scores == decision.scores);

@@ -51,9 +51,9 @@ TEST_CASE("policy/two_looks: rewards are those of the environment that executes 
       std::vector<int> taken;
       for (const int action : actions) {
         taken.push_back(action);
-        BitEnv::Outcome theirs = action == f.stop ? env.step(Stop{}) : env.step(look(action));
+        BitEnv::Outcome theirs = action == f.stop ? env.step(StopLooking{}) : env.step(look(action));
         // Looking at the dearest anchor leaves nothing to decide: the process ends where the environment waits for a stop.
-        if (action == kU8 && taken.size() == 1) theirs.reward += env.step(Stop{}).reward;
+        if (action == kU8 && taken.size() == 1) theirs.reward += env.step(StopLooking{}).reward;
         const EpisodeProcess::Step ours = f.process.execute(picture, kLambda, taken);
         CHECK(ours.reward == doctest::Approx(theirs.reward));
         CHECK(ours.done == (action == kU8 || taken.size() == 2));
