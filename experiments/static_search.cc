@@ -95,17 +95,18 @@ json point_json(const SearchPoint& point, const BitSpace& space) {
   return {{"bits", bits}, {"relative", point.relative}, {"accuracy", point.accuracy}, {"loss", point.loss}};
 }
 
-std::vector<WidthPattern> width_patterns_of(const ModelData& model) {
+std::vector<WidthPattern> width_patterns_of(const ModelData& model, bool mixed) {
   std::vector<BitConfig> anchors;
   for (const Anchor& anchor : model.anchors) anchors.push_back(anchor.config);
-  return width_patterns(model.space, anchors);
+  std::vector<WidthPattern> patterns = width_patterns(model.space, anchors);
+  return mixed ? mixed_widths(model.network, patterns) : patterns;
 }
 
 StaticFound search_static(const StaticSearch& search, const ModelData& model, const CostTable& cost, const RememberingJudge& judge) {
   Finder find = nullptr;
   for (const auto& [name, function] : kMethods)
     if (search.method == name) find = function;
-  const auto widths = width_patterns_of(model);
+  const auto widths = width_patterns_of(model, search.mixed_widths);
   std::vector<json> details(widths.size());
   const WidthSearchResult result = search_widths(model.space, cost, widths, search.budget, judge,
                                                  [&](const DrawSpace& from, std::size_t width) {

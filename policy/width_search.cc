@@ -24,6 +24,44 @@ std::vector<WidthPattern> width_patterns(const BitSpace& space, const std::vecto
   return patterns;
 }
 
+std::vector<WidthPattern> mixed_widths(const Network& network, const std::vector<WidthPattern>& patterns) {
+  std::vector<WidthPattern> mixed = patterns;
+  const std::vector<int>& groups = network.width_groups();
+  std::vector<int> order;  // the groups of layers whose width a configuration may choose, as the network comes to them
+  for (int l = 0; l < network.layer_count(); ++l)
+    if (const int group = groups[static_cast<std::size_t>(l)]; !network.fixed(l) && std::find(order.begin(), order.end(), group) == order.end())
+      order.push_back(group);
+  // Which pattern each group takes.
+  const auto add = [&](const std::vector<std::size_t>& chosen) {
+    WidthPattern pattern = patterns.front();
+    for (std::size_t l = 0; l < pattern.size(); ++l) {
+      const auto at = std::find(order.begin(), order.end(), groups[l]);
+      if (!network.fixed(static_cast<int>(l))) pattern[l] = patterns[chosen[static_cast<std::size_t>(at - order.begin())]][l];
+    }
+    if (std::find(mixed.begin(), mixed.end(), pattern) == mixed.end()) mixed.push_back(std::move(pattern));
+  };
+  double count = 1;
+  for (std::size_t i = 0; i < order.size(); ++i) count *= static_cast<double>(patterns.size());
+  std::vector<std::size_t> chosen(order.size(), 0);
+  if (count <= static_cast<double>(kMostWidths)) {
+    for (bool more = true; more;) {
+      add(chosen);
+      std::size_t i = 0;
+      for (; i < chosen.size() && ++chosen[i] == patterns.size(); ++i) chosen[i] = 0;
+      more = i < chosen.size();
+    }
+    return mixed;
+  }
+  for (std::size_t from = 0; from < patterns.size(); ++from)
+    for (std::size_t to = 0; to < patterns.size(); ++to)
+      for (std::size_t at = 1; at < order.size() && mixed.size() < kMostWidths; ++at) {
+        std::fill(chosen.begin(), chosen.begin() + static_cast<std::ptrdiff_t>(at), from);
+        std::fill(chosen.begin() + static_cast<std::ptrdiff_t>(at), chosen.end(), to);
+        add(chosen);
+      }
+  return mixed;
+}
+
 double least_relative(const BitSpace& space, const CostTable& cost, const std::vector<WidthPattern>& patterns) {
   double least = 1e300;
   for (const WidthPattern& blocks : patterns) {

@@ -14,6 +14,11 @@ using WidthPattern = std::vector<int>;
 /// The widths that a model's anchors were trained at, each once: whole layers first, then as the anchors have them.
 std::vector<WidthPattern> width_patterns(const BitSpace& space, const std::vector<BitConfig>& anchors);
 
+/// The same and, behind them, mixes of them: every width group (Network::width_groups) takes its blocks from one of `patterns`.  All mixes if
+/// they are kMostWidths at most; else those that change from one pattern to another at one place of the network.  No path was trained at a mix.
+constexpr std::size_t kMostWidths = 64;
+std::vector<WidthPattern> mixed_widths(const Network& network, const std::vector<WidthPattern>& patterns);
+
 /// What became of one width.
 struct WidthTrial {
   WidthPattern blocks;

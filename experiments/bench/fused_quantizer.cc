@@ -1,5 +1,5 @@
 // Normalisation, ReLU and fake-quantisation with their gradients: one fused pass against the same composed of LibTorch operations, side by
-// side in one run.  Usage: bench-fused_quantizer [REPEATS]
+// side in one run: one bitpilot.fused_quantizer/1 record a layer shape and bit-width, as a JSON list.  Usage: bench-fused_quantizer [REPEATS]
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
 #include <vector>
 
 #include "quant/fake_quant.h"
@@ -14,6 +16,8 @@
 namespace {
 
 using torch::Tensor;
+
+constexpr int kBatch = 128;
 
 struct Layer {
   int channels, side;
@@ -65,11 +69,10 @@ void composed(const Inputs& in, int bits) {
 int main(int argc, char** argv) {
   const int repeats = argc > 1 ? std::max(3, std::atoi(argv[1])) : 15;
   at::set_num_threads(1);
-  std::printf("one thread, batch 128, forward and backward, median of %d interleaved runs\n", repeats);
-  std::printf("%-14s %4s %12s %12s %18s\n", "layer", "bits", "fused ms", "composed ms", "ratio (10-90 %)");
+  nlohmann::ordered_json records = nlohmann::ordered_json::array();
   for (const Layer& layer : {Layer{16, 28}, Layer{32, 14}, Layer{64, 7}})
     for (const int bits : {2, 4, 8}) {
-      const Inputs in = inputs_of(layer, 128);
+      const Inputs in = inputs_of(layer, kBatch);
       std::vector<double> fast, slow, ratio;
       for (int i = -2; i < repeats; ++i) {
         const double a = seconds([&] { fused(in, bits); }), b = seconds([&] { composed(in, bits); });
@@ -79,8 +82,11 @@ int main(int argc, char** argv) {
         ratio.push_back(b / a);
       }
       for (std::vector<double>* list : {&fast, &slow, &ratio}) std::sort(list->begin(), list->end());
-      const auto at = [](const std::vector<double>& list, double q) { return list[static_cast<std::size_t>(q * (list.size() - 1))]; };
-      std::printf("%3d x %2d x %2d  %4d %12.3f %12.3f %6.2f (%.2f-%.2f)\n", layer.channels, layer.side, layer.side, bits, at(fast, .5),
-                  at(slow, .5), at(ratio, .5), at(ratio, .1), at(ratio, .9));
+      const auto at = [](const std::vector<double>& list, double q) { return list[static_cast<std::size_t>(q * static_cast<double>(list.size() - 1))]; };
+      const std::string shape = std::to_string(layer.channels) + " x " + std::to_string(layer.side) + " x " + std::to_string(layer.side);
+      records.push_back({{"schema", "bitpilot.fused_quantizer/1"}, {"experiment", "fused_quantizer"}, {"layer", shape}, {"bits", bits}, {"batch", kBatch},
+                         {"threads", 1}, {"repeats", repeats}, {"fused_ms", at(fast, .5)}, {"composed_ms", at(slow, .5)},
+                         {"composed_over_fused", {{"median", at(ratio, .5)}, {"p10_p90", {at(ratio, .1), at(ratio, .9)}}}}});
     }
+  std::printf("%s\n", records.dump(1).c_str());
 }

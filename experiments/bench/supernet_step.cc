@@ -1,5 +1,5 @@
 // A supernet's training step beside the float steps of its paths, one after the other in turns of one run, one thread, processor time: what
-// switchable quantisation costs over training as many plain networks.  Usage: bench-supernet_step [TURNS] [JSON]
+// switchable quantisation costs over training as many plain networks.  Usage: bench-supernet_step [TURNS]; prints its record.
 //
 // The supernet trains ResNet-8 at 28 x 28 for six paths (8, 4, 3 and 2 bits, half of the filters at 8 and 2) without a teacher; beside it
 // stand float networks of the same graph, of half the width for the half paths, each with its own step.
@@ -16,7 +16,6 @@
 
 #include "quant/training_loop.h"
 #include "runtime/core/backbones.h"
-#include "runtime/core/files.h"
 
 namespace {
 
@@ -93,5 +92,4 @@ int main(int argc, char** argv) {
                                       {"supernet_ms", quartiles(together)}, {"float_steps_ms", quartiles(apart)},
                                       {"supernet_over_float_steps", quartiles(ratio)}};
   std::printf("%s\n", record.dump(1).c_str());
-  if (argc > 2) write_file_atomically(argv[2], record.dump(1) + "\n");
 }

@@ -63,8 +63,8 @@ double read_search_budget(const std::string& text, const CostTable& cost) {
 }
 
 /// A budget below every configuration is refused in the unit in which it was asked for.
-void check_reach(const std::string& text, double budget, const ModelData& model, const CostTable& cost) {
-  const double least = least_relative(model.space, cost, width_patterns_of(model));
+void check_reach(const std::string& text, double budget, bool mixed, const ModelData& model, const CostTable& cost) {
+  const double least = least_relative(model.space, cost, width_patterns_of(model, mixed));
   if (least <= budget) return;
   throw Error(ExitCode::kUsage, "no configuration costs as little as " + text, "--budget " + text,
               "give at least " + (text.ends_with("ms") ? at_least(least * cost.reference()) + "ms" : at_least(least)));
@@ -83,7 +83,7 @@ std::vector<BitConfig> controls_of(const SearchPoint& found, const BitSpace& spa
 
 int run_search(const std::vector<std::string>& args) {
   std::string run, model_file, data, method = "greedy", json_file, sensitivity_file, export_file;
-  std::string budget_text, cost_text = "bops";
+  std::string budget_text, cost_text = "bops", widths = "anchors";
   std::int64_t images = 1024, threads = 2, controls = 0;
   bool quiet = false;
   Options options("search", "find the best fixed mixed-precision configuration, by inference only");
@@ -93,6 +93,7 @@ int run_search(const std::vector<std::string>& args) {
   options.text("method", "NAME", method, "greedy (move by move), ilp (an integer program over each layer's measured sensitivity) or genetic (by a learned predictor)");
   options.text("budget", "R", budget_text, "cost to reach: relative to uniform 8 bits, or with --cost latency in milliseconds (2.5ms)").required();
   options.text("cost", "KIND", cost_text, "what a configuration costs: bops (default), or latency:FILE, this machine's times (bitpilot profile)");
+  options.text("widths", "WHICH", widths, "anchors (default: the widths that the model's anchors have) or mixed (also mixes of them, which no path was trained at)");
   options.integer("images", "N", images, 16, 1000000, "pictures of the validation split, degraded by the standard mixture");
   options.integer("threads", "N", threads, 1, 256, "threads; the result does not depend on it");
   options.text("sensitivity", "FILE.json", sensitivity_file, "write what each layer loses when only it, and all but it, are lowered; picture in FILE.svg");
@@ -105,6 +106,9 @@ int run_search(const std::vector<std::string>& args) {
   const std::vector<std::string>& methods = static_search_methods();
   if (std::find(methods.begin(), methods.end(), method) == methods.end())
     throw Error(ExitCode::kUsage, "--method takes greedy, ilp or genetic, not \"" + method + "\"", "bitpilot search", "give --method greedy");
+  if (widths != "anchors" && widths != "mixed")
+    throw Error(ExitCode::kUsage, "--widths takes anchors or mixed, not \"" + widths + "\"", "bitpilot search", "leave it out, or give --widths mixed");
+  const bool mixed = widths == "mixed";
   if (!sensitivity_file.empty() && std::filesystem::path(sensitivity_file).extension() != ".json")
     throw Error(ExitCode::kUsage, "--sensitivity takes a file that ends in .json", "bitpilot search", "its picture is written beside it, as .svg");
   if (run.empty() == model_file.empty())
@@ -120,7 +124,7 @@ int run_search(const std::vector<std::string>& args) {
   const ModelData& parts = model->data();
   const CostTable cost = read_cost(cost_text, parts.network, parts.space).table;
   const double budget = read_search_budget(budget_text, cost);
-  check_reach(budget_text, budget, parts, cost);
+  check_reach(budget_text, budget, mixed, parts, cost);
   const DataSplits splits = open_splits(data, decode_file);
   const auto set = first_images(splits.validation, static_cast<std::size_t>(images));
   const auto samples = std::make_shared<const std::vector<Sample>>(
@@ -129,7 +133,7 @@ int run_search(const std::vector<std::string>& args) {
   if (!run.empty()) opened.emplace(run, static_cast<int>(threads));
   const RememberingJudge judge(opened ? ConfigJudge(BatchJudge(&opened->training().supernet, *samples, static_cast<int>(threads)))
                                       : engine_judge(model, samples, static_cast<int>(threads)));
-  const StaticFound found = search_static({method, budget, quiet}, parts, cost, judge);
+  const StaticFound found = search_static({method, budget, quiet, mixed}, parts, cost, judge);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   if (!sensitivity_file.empty())
     write_sensitivity(measure_sensitivity({parts.space, cost}, judge), parts.network, parts.space, sensitivity_file, samples->size());

@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <set>
 
+#include "runtime/core/backbones.h"
 #include "runtime/core/error.h"
 #include "tests/policy/synthetic_outcomes.h"
 
@@ -105,6 +107,38 @@ TEST_CASE("policy/width_search: the least loss of all widths wins; a width whose
     CHECK(result.trials[0].affordable);
     CHECK(result.trials[1].affordable);
   }
+}
+
+TEST_CASE("policy/width_search: mixes take every group's width from one of the patterns, each mix once, the patterns first") {
+  const Timed timed;
+  const Network& network = timed.model.network;
+  const std::vector<WidthPattern> mixed = mixed_widths(network, timed.patterns);
+  REQUIRE(mixed.size() > timed.patterns.size());
+  for (std::size_t i = 0; i < timed.patterns.size(); ++i) CHECK((mixed[i] == timed.patterns[i]));
+  std::set<int> free;  // groups that a configuration may narrow, and that the patterns do
+  for (int l = 0; l < network.layer_count(); ++l) {
+    const auto at = static_cast<std::size_t>(l);
+    if (!network.fixed(l) && timed.patterns[0][at] != timed.patterns[1][at]) free.insert(network.width_groups()[at]);
+  }
+  CHECK(mixed.size() == std::size_t{1} << free.size());
+  CHECK(std::set<WidthPattern>(mixed.begin(), mixed.end()).size() == mixed.size());
+  for (const WidthPattern& pattern : mixed) {
+    BitConfig config = uniform_config(timed.model.space, 8, 8);
+    for (std::size_t l = 0; l < pattern.size(); ++l) config[l].active_blocks = pattern[l];
+    CHECK_NOTHROW(check_config(network, timed.model.space, config));  // layers of one group agree
+  }
+  // A long network's mixes are too many: those that change once are left, and not more than the limit.
+  const Network deep = make_backbone("resnet20", {3, 32, 32}, 10, 16);
+  const BitSpace space = make_bit_space(deep, {2, 8}, 8);
+  const auto width = [&](double share) {
+    WidthPattern pattern;
+    for (const LayerBits& layer : uniform_config(space, 8, 8, share)) pattern.push_back(layer.active_blocks);
+    return pattern;
+  };
+  const std::vector<WidthPattern> some = mixed_widths(deep, {width(1), width(0.5)});
+  CHECK(some.size() > 10);
+  CHECK(some.size() <= kMostWidths);
+  CHECK(std::set<WidthPattern>(some.begin(), some.end()).size() == some.size());
 }
 
 TEST_CASE("policy/width_search: a budget below all widths is refused before anything is judged, and the message names what suffices") {
