@@ -27,10 +27,10 @@ void check_cost(const std::string& text) {
 
 CostChoice read_cost(const std::string& text, const Network& network, const BitSpace& space) {
   const std::string file = profile_of(text);
-  if (file.empty()) return {bops_table(network, space), 0, ""};
+  if (file.empty()) return {bops_table(network, space), {}, ""};
   const std::string bytes = read_file(file);
   const Profile profile = parse_profile(bytes, file, network, space, this_machine(active_kernels(), 1));
-  return {profile.cost, profile.observing_ms, sha256(bytes)};
+  return {profile.cost, profile.deciding, sha256(bytes)};
 }
 
 }  // namespace bitpilot

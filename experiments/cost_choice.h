@@ -3,14 +3,15 @@
 #include <string>
 
 #include "runtime/core/cost.h"
+#include "runtime/deciding_times.h"
 
 namespace bitpilot {
 
 /// What --cost names: what a policy or a search pays for.
 struct CostChoice {
   CostTable table;
-  double observing_ms = 0;  ///< unit "ms": of statistics and policy
-  std::string hash;         ///< of the profile; empty for BOPs
+  DecidingTimes deciding;  ///< unit "ms"
+  std::string hash;        ///< of the profile; empty for BOPs
 };
 
 /// "bops", or "latency:FILE" with a profile of this machine (`bitpilot profile`).  Throws Error(kUsage) on anything else, Error(kData) on a

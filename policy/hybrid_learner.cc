@@ -78,7 +78,9 @@ class Learner {
     if (options_.cost && options_.cost->unit() == "ms") {
       p_.cost_unit = "ms";
       p_.reference_ms = options_.cost->reference();
-      p_.observing_cost = options_.observing_ms / p_.reference_ms;
+      p_.choosing_cost = options_.deciding.choosing_ms / p_.reference_ms;
+      p_.guard_cost = options_.deciding.guard_ms / p_.reference_ms;
+      p_.networks_cost = options_.deciding.networks_ms / p_.reference_ms;
     }
     p_.lambda_low = options_.lambda_low;
     p_.lambda_high = options_.lambda_high;
@@ -330,7 +332,7 @@ class Learner {
 
 double policy_relative_cost(const ModelData& model) {
   const PolicyHead head(model);
-  if (head.parameters().cost_unit != "bops") return head.parameters().observing_cost;
+  if (head.parameters().cost_unit != "bops") return head.relative_time();
   return head.bops() / bops_table(model.network, model.space).reference();
 }
 

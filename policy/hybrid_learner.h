@@ -12,6 +12,7 @@
 #include "policy/policy_sweep.h"
 #include "policy/quality_estimator.h"
 #include "policy/stop_rule.h"
+#include "runtime/deciding_times.h"
 
 namespace bitpilot {
 
@@ -32,7 +33,7 @@ struct PolicyOptions {
                          true};   ///< whether the estimator reads the stem's means; the later must beat the earlier
   double least_gain = 1e-4;       ///< accuracy that a richer choice must bring on validation to be taken (shrinkage)
   std::optional<CostTable> cost;  ///< empty: BOPs; a table in "ms" prices looks in time
-  double observing_ms = 0;        ///< with a table in "ms": of statistics and policy together
+  DecidingTimes deciding;         ///< with a table in "ms"
   std::function<void(const std::string&)> log;  ///< one line per stage
 };
 

@@ -88,7 +88,7 @@ struct AdaptiveSession::Impl {
   void follow_policy(const Prepared& picture, const DecisionRule& rule) {
     auto start = Clock::now();
     const double lambda = rule.lambda;
-    const bool observed = observes(rule);
+    observed = observes(rule);
     const Observation& observation =
         observed ? head->observe(picture.statistics, session.stem_sums(), scratch) : head->unobserved(scratch);
     decision.severity = observation.severity;
@@ -115,7 +115,7 @@ struct AdaptiveSession::Impl {
   double priced() const {
     if (!head || head->parameters().cost_unit == "bops") return decision.relative;
     const PolicyParameters& prices = head->parameters();
-    double sum = decision.policy_bops > 0 ? prices.observing_cost : 0;
+    double sum = decision.policy_bops > 0 ? head->relative_time(observed) : 0;
     for (std::size_t i = 0; i < decision.looks.size(); ++i) {
       const Look& look = decision.looks[i];
       const std::vector<float>& list = i == 0 ? prices.first_cost : prices.second_cost;
@@ -131,6 +131,7 @@ struct AdaptiveSession::Impl {
   PolicyScratch scratch;
   std::vector<float> probabilities;
   Decision decision;
+  bool observed = false;        ///< the picture that was decided last
   std::array<Look, 2> spare;  ///< memory of looks that the decision now lacks
 };
 

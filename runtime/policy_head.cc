@@ -258,9 +258,15 @@ const Observation& PolicyHead::unobserved(PolicyScratch& scratch) const {
 double PolicyHead::bops(bool observed) const { return observed ? impl_->bops : impl_->choosing_bops; }
 const PolicyParameters& PolicyHead::parameters() const { return impl_->parameters; }
 
+double PolicyHead::relative_time(bool observed) const {
+  const PolicyParameters& p = impl_->parameters;
+  return p.choosing_cost + (observed ? p.guard_cost + (reads_observation() ? p.networks_cost : 0.0) : 0.0);
+}
+
 double guard_relative_cost(const ModelData& model) {
   const PolicyHead head(model);
-  if (head.reads_observation() || head.parameters().cost_unit != "bops") return 0;
+  if (head.reads_observation()) return 0;
+  if (head.parameters().cost_unit != "bops") return head.relative_time() - head.relative_time(/*observed=*/false);
   return (head.bops() - head.bops(/*observed=*/false)) / bops_table(model.network, model.space).reference();
 }
 

@@ -96,14 +96,17 @@ class PolicyHead {
   /// BOPs of observe + first + second at the precisions they run at, statistics included; `observed` false: without statistics and
   /// estimator.
   double bops(bool observed = true) const;
+  /// The same in measured time over uniform 8 bits'; only for a policy priced in it.
+  double relative_time(bool observed = true) const;
 
  private:
   struct Impl;
   std::shared_ptr<const Impl> impl_;
 };
 
-/// What a policy of this model pays per picture for nothing but the range check and the quality estimate, relative to uniform 8 bits; 0
-/// where its choices read the picture anyway, and where that was not measured apart (a policy priced in milliseconds).
+/// What a policy of this model pays per picture for nothing but the range check and the quality estimate, relative to uniform 8 bits, in the unit
+/// that it is priced in; 0
+/// where its choices read the picture anyway.
 double guard_relative_cost(const ModelData& model);
 
 }  // namespace bitpilot

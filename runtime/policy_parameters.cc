@@ -144,9 +144,12 @@ void read_description(const std::string& text, PolicyParameters& p) {
     if (json.contains("cost")) {
       p.cost_unit = json["cost"].at("unit");
       p.reference_ms = json["cost"].at("reference_ms");
-      p.observing_cost = json["cost"].at("observing");
-      if (p.cost_unit != "ms" || !(p.reference_ms > 0) || !std::isfinite(p.reference_ms) || !(p.observing_cost >= 0) || !(p.observing_cost < 1e3))
-        refuse("cost");
+      p.choosing_cost = json["cost"].at("choosing");
+      p.guard_cost = json["cost"].at("guard");
+      p.networks_cost = json["cost"].at("networks");
+      if (p.cost_unit != "ms" || !(p.reference_ms > 0) || !std::isfinite(p.reference_ms)) refuse("cost");
+      for (const double part : {p.choosing_cost, p.guard_cost, p.networks_cost})
+        if (!(part >= 0) || !(part < 1e3)) refuse("cost");
     }
   } catch (const nlohmann::json::exception& error) {
     refuse(error.what());
@@ -244,7 +247,7 @@ PolicyData pack_policy(const PolicyParameters& p) {
       {"stop_weight", p.stop_weight},
       {"distribution", p.family}};
   if (p.cost_unit != "bops")
-    description["cost"] = {{"unit", p.cost_unit}, {"reference_ms", p.reference_ms}, {"observing", p.observing_cost}};
+    description["cost"] = {{"unit", p.cost_unit}, {"reference_ms", p.reference_ms}, {"choosing", p.choosing_cost}, {"guard", p.guard_cost}, {"networks", p.networks_cost}};
   data.description = description.dump();
   const std::int64_t k = length(anchors), knots = length(p.knots());
   data.tensors["feature_mean"] = tensor("F32", p.feature_mean, {length(p.feature_mean.size())});

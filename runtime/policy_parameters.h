@@ -50,7 +50,8 @@ struct PolicyParameters {
   std::vector<float> first_cost, second_cost;  ///< [K] relative cost of a whole pass / of a pass from the stem's code
   std::string cost_unit = "bops";              ///< what those are relative to: "bops" or "ms" of uniform 8 bits
   double reference_ms = 0;                     ///< "ms": of one pass at uniform 8 bits on the machine of the price list
-  double observing_cost = 0;                   ///< "ms": relative cost of statistics and policy; "bops": counted, not stored
+  /// "ms": relative costs of deciding, as DecidingTimes; "bops": counted, not stored.
+  double choosing_cost = 0, guard_cost = 0, networks_cost = 0;
   double lambda_low = 1e-3, lambda_high = 32;  ///< range that the tables cover
   double lambda_floor = 0;  ///< smaller lambdas decide as this one: more cost would bring no accuracy
   std::vector<std::vector<float>>

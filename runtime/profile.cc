@@ -10,7 +10,7 @@
 namespace bitpilot {
 namespace {
 
-constexpr char kSchema[] = "bitpilot.profile/2";
+constexpr char kSchema[] = "bitpilot.profile/3";
 constexpr double kLongest = 1e6;  // ms
 
 void check_machine(const Machine& made_on, const Machine& here, const std::string& where) {
@@ -53,10 +53,15 @@ void complete(CostTable& cost, const BitSpace& space, int layer) {
     }
 }
 
+DecidingTimes read_deciding(const JsonReader& times) {
+  times.allow({"choosing_ms", "guard_ms", "networks_ms"});
+  return {times.at("choosing_ms").number(0, kLongest), times.at("guard_ms").number(0, kLongest), times.at("networks_ms").number(0, kLongest)};
+}
+
 }  // namespace
 
 std::string profile_text(const Machine& machine, const Network& network, const BitSpace& space,
-                         const std::vector<ProfileEntry>& entries, double observing_ms) {
+                         const std::vector<ProfileEntry>& entries, const DecidingTimes& deciding) {
   using Json = nlohmann::ordered_json;
   Json layers = Json::array();
   for (int l = 0; l < network.layer_count(); ++l)
@@ -74,7 +79,8 @@ std::string profile_text(const Machine& machine, const Network& network, const B
       {"schema", kSchema},          {"cpu", machine.cpu},
       {"isa", machine.isa},         {"threads", machine.threads},
       {"version", machine.version}, {"network", {{"name", network.name}, {"sha256", sha256(network.to_text())}}},
-      {"block", space.block},       {"observing_ms", observing_ms},
+      {"block", space.block},
+      {"deciding", {{"choosing_ms", deciding.choosing_ms}, {"guard_ms", deciding.guard_ms}, {"networks_ms", deciding.networks_ms}}},
       {"layers", std::move(layers)}};
   return json.dump(1) + "\n";
 }
@@ -83,14 +89,14 @@ Profile parse_profile(const std::string& text, const std::string& where, const N
                       const Machine& machine) {
   const nlohmann::json json = parse_json(text, where);
   const JsonReader file(json, where);
-  file.allow({"schema", "cpu", "isa", "threads", "version", "network", "block", "observing_ms", "layers"});
+  file.allow({"schema", "cpu", "isa", "threads", "version", "network", "block", "deciding", "layers"});
   if (file.at("schema").text() != kSchema) file.fail("is no " + std::string(kSchema));
   Profile profile{{file.at("cpu").text(), file.at("isa").text(), static_cast<int>(file.at("threads").integer(1, 64)),
                    file.at("version").text()},
                   file.at("network").at("sha256").text(),
                   CostTable("ms", network, space),
                   KernelChoice(),
-                  file.at("observing_ms").number(0, kLongest)};
+                  read_deciding(file.at("deciding"))};
   check_machine(profile.machine, machine, where);
   if (profile.network != sha256(network.to_text()) || file.at("block").integer(1, 64) != space.block)
     throw Error(ExitCode::kData, "times of another network: " + file.at("network").at("name").text(), where,

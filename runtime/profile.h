@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "runtime/core/cost.h"
+#include "runtime/deciding_times.h"
 #include "runtime/engine/weight_store.h"
 #include "runtime/machine.h"
 
@@ -16,7 +17,7 @@ struct Profile {
   std::string network;  ///< SHA-256 of its canonical text
   CostTable cost;       ///< unit "ms"; bits that the space does not offer cost what the next wider offered ones do
   KernelChoice choice;
-  double observing_ms = 0;  ///< statistics and, where the model had a policy, its decision: what every adaptive picture pays
+  DecidingTimes deciding;
 };
 
 /// One measured setting of one layer.
@@ -30,9 +31,10 @@ struct ProfileEntry {
   std::string kernel;    ///< its name
 };
 
-/// JSON text of bitpilot.profile/2.  (Files of version 1 knew no fixed part and no kernels by width; they are refused.)
+/// JSON text of bitpilot.profile/3.  (Files of version 1 knew no fixed part and no kernels by width, those of version 2 one time for all of
+/// deciding; they are refused.)
 std::string profile_text(const Machine& machine, const Network& network, const BitSpace& space,
-                         const std::vector<ProfileEntry>& entries, double observing_ms);
+                         const std::vector<ProfileEntry>& entries, const DecidingTimes& deciding);
 /// Reads profile_text.  Throws Error(kData) if it is of another network, space or machine (processor, instruction set
 /// or threads), or damaged.
 Profile parse_profile(const std::string& text, const std::string& where, const Network& network, const BitSpace& space,

@@ -23,7 +23,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kBlocks = 3, kLeastTurns = 3, kMostTurns = 7, kObservingTurns = 201;
+constexpr int kBlocks = 3, kLeastTurns = 3, kMostTurns = 7, kDecidingTurns = 201;
 constexpr double kShortestTurn = 20e-6;  // seconds: long beside the clock's own time
 constexpr double kBlockSeconds = 1e-3;   // of one kernel's turns in a block, as long as kLeastTurns fit
 constexpr double kHopeless = 1.5;        // times the fastest one's: not looked at again after the first block
@@ -242,23 +242,36 @@ std::vector<ProfileEntry> measure_profile(const ModelData& model, const Kernels&
   return entries;
 }
 
-double measure_observing(const ModelData& model, const Kernels& kernels) {
+DecidingTimes measure_deciding(const ModelData& model, const Kernels& kernels) {
   const Shape input = model.network.input_shape();
-  if (input.channels != 1 && input.channels != 3) return 0;
+  if (input.channels != 1 && input.channels != 3) return {};
   Random random(1, "profile picture");
   Image luma(input.height, input.width, 1), picture(input.height, input.width, input.channels);
   for (Image* image : {&luma, &picture})
     for (std::uint8_t& pixel : image->pixels) pixel = static_cast<std::uint8_t>(60 + random.below(120));
   const Prepared prepared = preprocess(picture.view(), input, model.preprocessing.stretch);
-  AdaptiveSession adaptive(std::make_shared<const Model>(model, &kernels));
-  Samples statistics, policy;
-  for (int turn = 0; turn < kObservingTurns; ++turn) {
+  ModelData full = model;
+  add_random_policy(full);
+  PolicyParameters parameters = unpack_policy(full);
+  parameters.offset = {};
+  full.policy = pack_policy(parameters);
+  ModelData bare = full;
+  parameters.first_weight = parameters.stop_weight = 0;
+  parameters.first_residual = {};
+  parameters.stop_residual.assign(parameters.anchors(), {});
+  bare.policy = pack_policy(parameters);
+  AdaptiveSession with(std::make_shared<const Model>(std::move(full), &kernels)), without(std::make_shared<const Model>(std::move(bare), &kernels));
+  Samples statistics, choosing, guarding, reading;
+  for (int turn = 0; turn < kDecidingTurns; ++turn) {
     const Clock::time_point start = Clock::now();
     image_statistics(luma.view());
     statistics.add(std::chrono::duration<double>(Clock::now() - start).count());
-    if (PolicyHead::has_policy(model)) policy.add(adaptive.decide(prepared, {std::nullopt, model.default_lambda}).policy_ms / 1e3);
+    choosing.add(without.decide(prepared, {std::nullopt, 1, false}).policy_ms);
+    guarding.add(without.decide(prepared, {std::nullopt, 1, true}).policy_ms);
+    reading.add(with.decide(prepared, {std::nullopt, 1, true}).policy_ms);
   }
-  return (statistics.median() + policy.median()) * 1e3;
+  const double plain = choosing.median(), guarded = std::max(plain, guarding.median());
+  return {plain, statistics.median() * 1e3 + guarded - plain, std::max(0.0, reading.median() - guarded)};
 }
 
 }  // namespace bitpilot

@@ -15,8 +15,8 @@ namespace bitpilot {
 std::vector<ProfileEntry> measure_profile(const ModelData& model, const Kernels& kernels, int threads,
                                           const std::function<void(int)>& progress);
 
-/// Milliseconds of looking at a picture's statistics and deciding (without the looks); of the statistics alone where the model has no
-/// policy, 0 for pictures that have neither 1 nor 3 channels.
-double measure_observing(const ModelData& model, const Kernels& kernels);
+/// Of a policy with every network that one priced in time can have, on a made-up picture; all 0 for pictures that have neither 1 nor 3
+/// channels, which have no statistics.
+DecidingTimes measure_deciding(const ModelData& model, const Kernels& kernels);
 
 }  // namespace bitpilot

@@ -80,7 +80,7 @@ void learn_policy(FinishedTraining* training) {
   options.log = [](const std::string& line) { std::cerr << line << "\n"; };
   const CostChoice cost = read_cost(training->request.cost, training->model.network, training->model.space);
   options.cost = cost.table;
-  options.observing_ms = cost.observing_ms;
+  options.deciding = cost.deciding;
   json log{{"looks", fit_policy(training->model, options, policy_split, validation).log}};
   log["prices"] = set_prices_of(training);
   if (cost.table.unit() != "bops") log["offsets"] = {{"skipped", "they are priced in bit operations"}};

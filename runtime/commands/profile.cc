@@ -36,7 +36,7 @@ int run_profile(const std::vector<std::string>& args) {
   bool quiet = false;
   Options options("profile", "this machine's latency table, kernels picked");
   source.add_options(options);
-  options.text("out", "FILE", out, "write bitpilot.profile/2 there too; - is standard output");
+  options.text("out", "FILE", out, "write bitpilot.profile/3 there too; - is standard output");
   options.integer("threads", "N", threads, 1, 64, "threads that share one picture");
   options.flag("quiet", quiet, "no progress and no table");
   if (!options.parse(args)) return 0;
@@ -51,7 +51,7 @@ int run_profile(const std::vector<std::string>& args) {
   const std::vector<ProfileEntry> entries = measure_profile(
       model, kernels, machine.threads, [&](int layers) { progress.update(static_cast<std::uint64_t>(layers)); });
   progress.finish();
-  const std::string text = profile_text(machine, model.network, model.space, entries, measure_observing(model, kernels));
+  const std::string text = profile_text(machine, model.network, model.space, entries, measure_deciding(model, kernels));
   const bool kept = !hash.empty() && keep_profile(text, hash, machine);
   if (out == "-") {
     std::fputs(text.c_str(), stdout);

@@ -17,7 +17,7 @@ python3 -m json.tool "$folder/out" >/dev/null || fail "bench --json - writes no 
 
 expect 0 "profile" "$bitpilot" profile --model "$folder/model.safetensors" --out "$folder/profile.json"
 says out "kernel at 8 bits" "profile"
-says "$folder/profile.json" bitpilot.profile/2 "profile --out"
+says "$folder/profile.json" bitpilot.profile/3 "profile --out"
 expect 0 "bench with it" "$bitpilot" bench --model "$folder/model.safetensors" --profile "$folder/profile.json" --seconds 0
 says out "of the whole pass" "bench with a profile"
 expect 0 "bench without" "$bitpilot" bench --model "$folder/model.safetensors" --profile off --seconds 0

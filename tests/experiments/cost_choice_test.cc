@@ -32,11 +32,13 @@ TEST_CASE("experiments/cost_choice: bit operations, or this machine's times of t
   for (int l = 0; l < network.layer_count(); ++l) entries.push_back({l, 8, 8, space.layers[static_cast<std::size_t>(l)].blocks, 0.5, 0.01, 0, 0, "k"});
   const testing::TemporaryFolder folder;
   const std::string file = folder.path("profile.json");
-  write_file_atomically(file, profile_text(this_machine(active_kernels(), 1), network, space, entries, 0.25));
+  write_file_atomically(file, profile_text(this_machine(active_kernels(), 1), network, space, entries, {0.25, 0.5, 0.125}));
   const CostChoice times = read_cost("latency:" + file, network, space);
   CHECK(times.table.unit() == "ms");
   CHECK(times.table.reference() == doctest::Approx(0.5 * network.layer_count()));
-  CHECK(times.observing_ms == 0.25);
+  CHECK(times.deciding.choosing_ms == 0.25);
+  CHECK(times.deciding.guard_ms == 0.5);
+  CHECK(times.deciding.networks_ms == 0.125);
   CHECK(times.hash == sha256(read_file(file)));
   const Network other = make_backbone("resnet8", {1, 12, 12}, 5);
   CHECK(code_of("latency:" + file, other, make_bit_space(other, {2, 8})) == ExitCode::kData);

@@ -86,6 +86,26 @@ TEST_CASE(
   CHECK(gain > 0.012);
 }
 
+TEST_CASE("policy/hybrid_learner: priced in time, networks that take longer than they bring earn no weight") {
+  const Fitted& f = fitted();
+  CostTable ms("ms", f.model.network, f.model.space);  // in proportion to bit operations
+  const CostTable bops = bops_table(f.model.network, f.model.space);
+  for (int l = 0; l < f.model.network.layer_count(); ++l)
+    for (int w = 2; w <= 8; ++w)
+      for (int a = 2; a <= 8; ++a)
+        for (int blocks = 1; blocks <= f.model.space.layers[static_cast<std::size_t>(l)].blocks; ++blocks)
+          ms.at(l, w, a, blocks) = 1e-6 * bops.at(l, w, a, blocks);
+  for (const bool dear : {false, true}) {
+    ModelData model = synthetic_model();
+    PolicyOptions options = quick();
+    options.cost = ms;
+    options.deciding = {0, 0, dear ? 0.2 * ms.reference() : 0};
+    fit_policy(model, options, f.train, f.validation);
+    CHECK(networks_decide(model) != dear);
+    CHECK(policy_relative_cost(model) == doctest::Approx(0));  // dear ones are not used, the others cost nothing
+  }
+}
+
 TEST_CASE("policy/hybrid_learner: the fit is the same every time and survives the model file") {
   const Fitted& f = fitted();
   ModelData again = synthetic_model();

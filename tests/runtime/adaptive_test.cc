@@ -166,7 +166,9 @@ TEST_CASE("runtime/adaptive: a policy priced in time bills its own price list be
   PolicyParameters policy = unpack_policy(data);
   policy.cost_unit = "ms";
   policy.reference_ms = 2;
-  policy.observing_cost = 0.0625;
+  policy.choosing_cost = 0.0625;
+  policy.guard_cost = 0.125;
+  policy.networks_cost = 0.25;
   for (std::size_t k = 0; k < policy.anchors(); ++k) {
     policy.first_cost[k] = 0.25F + 0.125F * static_cast<float>(k);
     policy.second_cost[k] = 0.5F + 0.125F * static_cast<float>(k);
@@ -180,11 +182,19 @@ TEST_CASE("runtime/adaptive: a policy priced in time bills its own price list be
     const Decision counted = bops.decide(picture(i), {std::nullopt, 0.4});
     CHECK(counted.priced == counted.relative);
     const Decision timed = time.decide(picture(i), {std::nullopt, 0.4});
-    double priced = 0.0625 + policy.first_cost[static_cast<std::size_t>(timed.looks[0].anchor)];
+    double priced = 0.4375 + policy.first_cost[static_cast<std::size_t>(timed.looks[0].anchor)];
     if (timed.looks.size() == 2) priced += policy.second_cost[static_cast<std::size_t>(timed.looks[1].anchor)];
     two_looks += timed.looks.size() == 2;
     CHECK(timed.priced == doctest::Approx(priced));
     CHECK(timed.relative != doctest::Approx(timed.priced));
   }
   CHECK(two_looks > 0);
+  // Where no choice reads the picture the networks are not billed, and without the guard nor is what they would read.
+  policy.first_weight = policy.stop_weight = 0;
+  policy.offset = {};
+  data.policy = pack_policy(policy);
+  AdaptiveSession plain(std::make_shared<Model>(data));
+  const double guarded = plain.decide(picture(1), {std::nullopt, 0.4}).priced;
+  const double unguarded = plain.decide(picture(1), {std::nullopt, 0.4, false}).priced;
+  CHECK(guarded - unguarded == doctest::Approx(0.125));
 }

@@ -94,9 +94,14 @@ TEST_CASE("commands/budget: milliseconds are relative to the price list's 8 bits
   CHECK_THROWS(bitpilot::read_budget("2.5ms", model));
   policy.cost_unit = "ms";
   policy.reference_ms = 4;
-  policy.observing_cost = 0.125;
+  policy.choosing_cost = 0.125;
+  policy.guard_cost = 0.25;
+  policy.networks_cost = 0.5;
   model.policy = bitpilot::pack_policy(policy);
-  CHECK(bitpilot::unpack_policy(model).observing_cost == 0.125);
+  const bitpilot::PolicyParameters unpacked = bitpilot::unpack_policy(model);
+  CHECK(unpacked.choosing_cost == 0.125);
+  CHECK(unpacked.guard_cost == 0.25);
+  CHECK(unpacked.networks_cost == 0.5);
   CHECK(bitpilot::read_budget("2.5ms", model) == doctest::Approx(0.625));
   CHECK(bitpilot::read_budget("9ms", model) == 1);
   CHECK(bitpilot::read_budget("0.3", model) == doctest::Approx(0.3));

@@ -103,7 +103,7 @@ TEST_CASE("hostile_text: a damaged profile is refused as bad data, or chooses ke
         entries.push_back({l, bits, bits, blocks, 0.5, 0.01, 0.1, 0, "any"});
   }
   // On one line, as damage to its form wants it.
-  const std::string sound = nlohmann::json::parse(profile_text(machine, data.network, data.space, entries, 0.02)).dump();
+  const std::string sound = nlohmann::json::parse(profile_text(machine, data.network, data.space, entries, {0.01, 0.02, 0.03})).dump();
   const std::vector<std::uint8_t> picture(28 * 28, 100);
   damage_and_read(sound, /*json=*/true, {ExitCode::kData}, [&](const std::string& text) {
     Profile profile = parse_profile(text, "hostile", data.network, data.space, machine);

@@ -43,7 +43,7 @@ std::string text_of(const ModelData& model) {
   std::vector<ProfileEntry> entries;
   for (int l = 0; l < model.network.layer_count(); ++l)
     entries.push_back({l, 8, 8, model.space.layers[static_cast<std::size_t>(l)].blocks, 0.5, 0.01, 0.1, 1, "a kernel"});
-  return profile_text(kHere, model.network, model.space, entries, 0.003);
+  return profile_text(kHere, model.network, model.space, entries, {0.001, 0.002, 0.004});
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ struct Small {
     }
     return all;
   }
-  std::string text() const { return profile_text(kHere, network, space, entries(), 0.003); }
+  std::string text() const { return profile_text(kHere, network, space, entries(), {0.001, 0.002, 0.004}); }
   Profile parsed(const Machine& machine) const { return parse_profile(text(), "p.json", network, space, machine); }
 };
 
@@ -64,7 +64,9 @@ TEST_CASE("profile: what was written is read again as a price list in millisecon
   CHECK(profile.choice.place(layer, {8, 8, blocks}) == 1);
   CHECK(profile.choice.place(layer, {4, 4, blocks}) == 0);
   CHECK(profile.cost.reference() > 0);
-  CHECK(profile.observing_ms == doctest::Approx(0.003));
+  CHECK(profile.deciding.choosing_ms == doctest::Approx(0.001));
+  CHECK(profile.deciding.guard_ms == doctest::Approx(0.002));
+  CHECK(profile.deciding.networks_ms == doctest::Approx(0.004));
 }
 
 TEST_CASE("profile: a width has its own fastest kernel, one that was not timed the next wider one's") {
@@ -72,7 +74,7 @@ TEST_CASE("profile: a width has its own fastest kernel, one that was not timed t
   const int blocks = small.space.layers[5].blocks;
   std::vector<ProfileEntry> entries = small.entries();
   entries.push_back({5, 8, 8, blocks / 2, 0.1, 0.01, 0, 2, "a third kernel"});
-  const std::string text = profile_text(kHere, small.network, small.space, entries, 0.003);
+  const std::string text = profile_text(kHere, small.network, small.space, entries, {0.001, 0.002, 0.004});
   const KernelChoice choice = parse_profile(text, "p.json", small.network, small.space, kHere).choice;
   CHECK(choice.place(5, {8, 8, blocks}) == 1);
   CHECK(choice.place(5, {8, 8, blocks / 2}) == 2);
@@ -108,9 +110,11 @@ TEST_CASE(
   CHECK(done == model.network.layer_count());
   for (const ProfileEntry& entry : entries) CHECK(entry.ms > 0);
   const Machine machine = this_machine(kernels, 1);
-  Profile profile = parse_profile(profile_text(machine, model.network, model.space, entries, measure_observing(model, kernels)), "p.json", model.network,
+  Profile profile = parse_profile(profile_text(machine, model.network, model.space, entries, measure_deciding(model, kernels)), "p.json", model.network,
                                   model.space, machine);
-  CHECK(profile.observing_ms > 0);
+  CHECK(profile.deciding.choosing_ms > 0);
+  CHECK(profile.deciding.guard_ms > 0);
+  CHECK(profile.deciding.networks_ms >= 0);
   for (int l = 0; l < model.network.layer_count(); ++l) {
     const int blocks = model.space.layers[static_cast<std::size_t>(l)].blocks;
     for (int bits = 2; bits <= 8; ++bits) CHECK(profile.cost.at(l, bits, bits, blocks) > 0);
