@@ -16,6 +16,8 @@
 #include "runtime/core/fusion.h"
 #include "runtime/core/random.h"
 #include "runtime/engine/engine.h"
+#include "runtime/policy_head.h"
+#include "runtime/random_policy.h"
 #include "runtime/samples.h"
 
 namespace bitpilot {
