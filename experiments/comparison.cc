@@ -67,6 +67,23 @@ class Comparison {
     return result;
   }
 
+  json differences() const {
+    json rows = json::array();
+    if (PolicyHead::has_policy(*model_.data)) return rows;
+    for (std::size_t k = 0; k < model_.data->anchors.size(); ++k) {
+      const Anchor& anchor = model_.data->anchors[k];
+      for (const Rival& rival : rivals_) {
+        json row{{"anchor", anchor.name}, {"rival", rival.name()}, {"method", anchor.name + "_minus_" + method_of(rival)},
+                 {"bops", anchor_bops(k)}, {"bops_ratio", anchor_bops(k) / rival.bops}};
+        for (std::size_t s = 0; s < model_.sets.size(); ++s)
+          row[model_.sets[s]] = {{"accuracy", share_right(right_[s][k])}, {"rival", share_right(rival.correct[s])},
+                                 {"difference", interval(s, right_[s][k], {rival.correct[s].begin(), rival.correct[s].end()})}};
+        rows.push_back(std::move(row));
+      }
+    }
+    return rows;
+  }
+
   json rivals() const {
     json rows = json::array();
     for (const Rival& rival : rivals_) {
@@ -155,7 +172,7 @@ class Comparison {
         const double relative = sweep.judge(choices).relative, spent = relative * bops_.reference();
         row[model_.sets[s]] = {{"bops", spent}, {"accuracy", share_right(ours)}, {"own_hull", against(s, ours, spent, statics(s, true, nullptr))},
                                {"hull", rivals_.empty() ? json() : against(s, ours, spent, statics(s, true, &rivals_))},
-                               {"rivals", against(s, ours, spent, statics(s, false, &rivals_))},
+                               {"rivals", against_rivals(s, ours, spent, rivals_)}, {"anchors", minus_anchors(s, ours, spent)},
                                {"cascade", against_cascade(ours, relative, curves[s][best], *model_.data,
                                                            {&model_.tables[s]->index, request_.seed, request_.resamples})}};
       }
@@ -169,25 +186,42 @@ class Comparison {
     const double spent = at.relative * bops_.reference();
     const auto k1 = static_cast<std::size_t>(curve.first()), k2 = static_cast<std::size_t>(curve.second());
     Statics two;
-    for (const std::size_t k : {k1, k2}) two.add(model_.data->anchors[k].name, costs_.first[k] * bops_.reference(), right_[s][k]);
+    for (const std::size_t k : {k1, k2}) two.add(model_.data->anchors[k].name, anchor_bops(k), right_[s][k]);
     const Correct& last = right_[s][k2];
     json entry{{"bops", spent}, {"of_second", spent / two.bops[1]}, {"threshold", threshold}, {"second_looks", (at.relative - cascade_costs_.first[k1]) / costs_.second[k2]},
                {"accuracy", share_right(ours)}, {"minus_second", interval(s, ours, {last.begin(), last.end()})},
                {"own_mix", against(s, ours, spent, two)}};
-    if (!alike.empty()) entry["rivals"] = against(s, ours, spent, statics(s, false, &alike));
+    if (!alike.empty()) entry["rivals"] = against_rivals(s, ours, spent, alike);
     return entry;
   }
 
   Statics statics(std::size_t s, bool own, const std::vector<Rival>* rivals) const {
     Statics result;
     for (std::size_t k = 0; own && k < right_[s].size(); ++k)
-      result.add(model_.data->anchors[k].name, costs_.first[k] * bops_.reference(), right_[s][k]);
+      result.add(model_.data->anchors[k].name, anchor_bops(k), right_[s][k]);
     for (std::size_t r = 0; rivals && r < rivals->size(); ++r) result.add((*rivals)[r].name(), (*rivals)[r].bops, (*rivals)[r].correct[s]);
     return result;
   }
 
+  double anchor_bops(std::size_t k) const { return costs_.first[k] * bops_.reference(); }
+
+  json minus_anchors(std::size_t s, const Correct& ours, double spent) const {
+    json entries = json::object();
+    for (std::size_t k = 0; k < right_[s].size(); ++k)
+      entries[model_.data->anchors[k].name] = {{"difference", interval(s, ours, {right_[s][k].begin(), right_[s][k].end()})},
+                                               {"bops_ratio", spent / anchor_bops(k)}};
+    return entries;
+  }
+
+  /// Null where no mix of them costs as much: a rival of another cost would stand for what it is not.
+  json against_rivals(std::size_t s, const Correct& ours, double spent, const std::vector<Rival>& rivals) const {
+    const auto cheaper = [](const Rival& a, const Rival& b) { return a.bops < b.bops; };
+    const auto [least, most] = std::minmax_element(rivals.begin(), rivals.end(), cheaper);
+    if (rivals.empty() || spent < least->bops || spent > most->bops) return nullptr;
+    return against(s, ours, spent, statics(s, false, &rivals));
+  }
+
   json against(std::size_t s, const Correct& ours, double spent, const Statics& statics) const {
-    if (statics.names.empty()) return nullptr;
     std::vector<HullPoint> points;
     for (std::size_t i = 0; i < statics.names.size(); ++i)
       points.push_back({statics.names[i], statics.bops[i], share_right(*statics.correct[i]), static_cast<int>(i)});
@@ -241,8 +275,8 @@ std::vector<std::string> rival_run_names(const std::vector<std::string>& recipes
 
 json compare(const ComparedModel& model, const std::vector<Rival>& rivals, const ComparisonRequest& request) {
   const Comparison comparison(model, rivals, request);
-  return {{"schema", "bitpilot.comparison/1"}, {"shared", comparison.shared()}, {"policy", comparison.policy()},
-          {"cascades", comparison.cascades()}, {"rivals", comparison.rivals()}};
+  return {{"schema", "bitpilot.comparison/1"}, {"shared", comparison.shared()}, {"differences", comparison.differences()},
+          {"policy", comparison.policy()}, {"cascades", comparison.cascades()}, {"rivals", comparison.rivals()}};
 }
 
 }  // namespace bitpilot

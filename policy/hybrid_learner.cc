@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "policy/dominated_anchors.h"
 #include "policy/second_look.h"
 #include "policy/static_hull.h"
 #include "policy/temperature.h"
@@ -45,9 +46,10 @@ class Learner {
 
   PolicyResult run() {
     prepare();
+    drop_dominated();
     choose_signal();
     choose_networks();
-    drop_anchors();
+    drop_useless();
     use_both_splits();
     find_floor();
     store();
@@ -242,9 +244,34 @@ class Learner {
     }
   }
 
+  /// Actions that cost what a better one costs would only be played by mistake.
+  void drop_dominated() {
+    const Rows losses = mixed_losses(train_, temperatures(), 0);
+    AnchorAccount account{p_.first_cost, p_.second_cost, p_.pair_allowed.front(), std::vector<double>(p_.anchors(), 0)};
+    for (std::size_t i = 0; i < losses.values.size(); ++i)
+      account.loss[i % p_.anchors()] += losses.values[i] / static_cast<double>(train_.size());
+    const std::vector<int> by = dominating_anchors(account, p_.cost_unit, static_cast<std::size_t>(model_.safe_anchor));
+    used_.assign(p_.anchors(), 1);
+    for (std::size_t k = 0; k < p_.anchors(); ++k) {
+      if (by[k] < 0) continue;
+      const std::string& better = model_.anchors[static_cast<std::size_t>(by[k])].name;
+      say("policy: " + model_.anchors[k].name + " costs no less than " + better + " and loses more: dropped");
+      drop(k, {{"dominated_by", better}});
+    }
+  }
+
+  void drop(std::size_t anchor, nlohmann::json reason) {
+    used_[anchor] = 0;
+    forbid(p_, anchor);
+    const std::string& name = model_.anchors[anchor].name;
+    result_.dropped.push_back(name);
+    reason["anchor"] = name;
+    result_.log["dropped"].push_back(std::move(reason));
+  }
+
   /// Anchors that do not help on validation leave, worst first: few well-known configurations beat many half-known
   /// ones.
-  void drop_anchors() {
+  void drop_useless() {
     say("policy: anchors");
     store();
     const OutcomeTable part = train_.rows(0, std::min<std::size_t>(train_.size(), 6000));
@@ -258,14 +285,14 @@ class Learner {
       judge.parameters() = p;
       return score(judge);
     };
-    std::vector<std::uint8_t> used(p_.anchors(), 1);
     double best = score_without(p_);
+    bool dropped = false;
     for (bool found = true; found;) {
       found = false;
       std::size_t worst = 0;
       double best_without = best - 1;
       for (std::size_t k = 0; k < p_.anchors(); ++k) {
-        if (!used[k] || std::count(used.begin(), used.end(), 1) <= 2) continue;
+        if (!used_[k] || std::count(used_.begin(), used_.end(), 1) <= 2) continue;
         PolicyParameters candidate = p_;
         forbid(candidate, k);
         const double value = score_without(candidate);
@@ -277,12 +304,10 @@ class Learner {
       if (best_without <= best + options_.least_gain) break;
       found = true;
       best = best_without;
-      used[worst] = 0;
-      forbid(p_, worst);
-      result_.dropped.push_back(model_.anchors[worst].name);
-      result_.log["dropped"].push_back({{"anchor", model_.anchors[worst].name}, {"score", best}});
+      drop(worst, {{"score", best}});
+      dropped = true;
     }
-    if (!result_.dropped.empty()) refit_values();
+    if (dropped) refit_values();
     result_.log["score"] = score_on_validation();
   }
 
@@ -324,6 +349,7 @@ class Learner {
   PolicyParameters p_;
   PolicyResult result_;
   Rows losses_;
+  std::vector<std::uint8_t> used_;  ///< [anchors]: not dropped
   double error_weight_ = 0, low_ = 0, high_ = 1;
   std::size_t reference_ = 0;
 };

@@ -39,15 +39,16 @@ struct PolicyOptions {
 
 /// What fit_policy did, for reports.
 struct PolicyResult {
-  double policy_cost = 0;              ///< relative
-  std::vector<std::string> dropped;    ///< anchors that the policy does not use
-  nlohmann::json log;                  ///< every choice made on validation, with the scores
+  double policy_cost = 0;            ///< relative
+  std::vector<std::string> dropped;  ///< anchors that the policy does not use: dominated ones (dominating_anchors), then those
+                                     ///< that do not help on validation
+  nlohmann::json log;                ///< every choice made on validation, with the scores
 };
 
 /// Supervised half of the hybrid objective's policy side: fits temperatures, estimator, stop rule and first look on
-/// full information
-/// (`policy_split`), chooses signal, shrinkage and anchors on `validation`, and fills temperatures, policy, statistics
-/// and ranges of `model`; prices are another matter (set_prices).  About a minute for 20,000 pictures x 8 anchors on one core.
+/// full information (`policy_split`, without the anchors that are dominated there), chooses signal, shrinkage and anchors
+/// on `validation`, and fills temperatures, policy, statistics and ranges of `model`; prices are another matter
+/// (set_prices).  About a minute for 20,000 pictures x 8 anchors on one core.
 /// Deterministic for a seed.
 PolicyResult fit_policy(ModelData& model, const PolicyOptions& options, const OutcomeTable& policy_split,
                         const OutcomeTable& validation);

@@ -15,9 +15,11 @@ bool adds_bits_or_filters(const BitConfig& first, const BitConfig& second) {
 
 }  // namespace
 
+float cost_margin(const std::string& cost_unit) { return cost_unit == "ms" ? 1 + kTimingNoise : 1; }
+
 std::vector<std::uint8_t> second_looks(const ModelData& model, const std::vector<float>& first_cost,
                                        const std::string& cost_unit) {
-  const float margin = cost_unit == "ms" ? 1 + kTimingNoise : 1;
+  const float margin = cost_margin(cost_unit);
   const std::size_t anchors = model.anchors.size();
   std::vector<std::uint8_t> worth(anchors * anchors, 0);
   for (std::size_t a = 0; a < anchors; ++a)

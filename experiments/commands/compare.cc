@@ -1,6 +1,7 @@
 #include "experiments/commands/compare.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -84,6 +85,23 @@ void add_times(json* result, const std::shared_ptr<const Model>& model, const st
   for (std::size_t r = 0; r < rows.size(); ++r) (*rows[r])["ms"] = times[r];
 }
 
+/// One line for each pair of a fixed network and a rival.
+void print_differences(const json& result, const std::vector<std::string>& sets) {
+  for (const json& row : result["differences"]) {
+    std::cout << row["anchor"].get<std::string>() << " minus " << row["rival"].get<std::string>() << ", points:";
+    for (const std::string& set : sets) {
+      const json& difference = row[set]["difference"];
+      char text[96];
+      std::snprintf(text, sizeof text, " %+.2f [%+.2f, %+.2f],", 100 * difference["mean"].get<double>(),
+                    100 * difference["ci95"][0].get<double>(), 100 * difference["ci95"][1].get<double>());
+      std::cout << " " << set << text;
+    }
+    char ratio[48];
+    std::snprintf(ratio, sizeof ratio, " at %.3f of its BOPs\n", row["bops_ratio"].get<double>());
+    std::cout << ratio;
+  }
+}
+
 }  // namespace
 
 int run_compare(const std::vector<std::string>& args) {
@@ -152,8 +170,12 @@ int run_compare(const std::vector<std::string>& args) {
   for (const OutcomeTable& table : tables) compared.tables.push_back(&table);
   json result = compare(compared, rivals, request);
   add_times(&result, model, alone, timed, tables.front(), compared.sets.front());
-  if (json_file == "-") std::cout << result.dump(2) << "\n";
-  else write_file_atomically(json_file, result.dump(2) + "\n");
+  if (json_file == "-") {
+    std::cout << result.dump(2) << "\n";
+  } else {
+    write_file_atomically(json_file, result.dump(2) + "\n");
+    print_differences(result, compared.sets);
+  }
   return 0;
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # experiments/reproduce and experiments/record_results around stand-ins for the programs: what they call, keep, skip and refuse.
 set -u
+unset BITPILOT_ISA
 source_dir=${BITPILOT_SOURCE:-$(cd "$(dirname "$0")/../.." && pwd)}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -14,7 +15,7 @@ cat >"$work/bin/bitpilot-train" <<'PY'
 import json, os, sys
 work = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 with open(f"{work}/calls", "a") as calls:
-    print(os.path.basename(sys.argv[0]), *sys.argv[1:], file=calls)
+    print(os.path.basename(sys.argv[0]), *sys.argv[1:], *filter(None, [os.environ.get("BITPILOT_ISA")]), file=calls)
 words = sys.argv[2:]
 value = lambda name: words[words.index(name) + 1]
 if sys.argv[1] == "train":
@@ -37,7 +38,7 @@ if sys.argv[1] == "train":
         json.dump({"anchors": {"full8": {}}, "method": {"layers": [[2, 2]]}}, open(f"{out}/summary.json", "w"))
 elif sys.argv[1] == "compare":
     rivals = [{"name": "alone_u2/u2", "method": "alone_u2", "bops": 1}, {"name": "rounded_u2/u2", "method": "rounded_u2", "bops": 1}]
-    print(json.dumps({"policy": [{"guard": True, "wanted_bops": 2e7}], "cascades": [], "shared": {}, "rivals": rivals, "anchors": {}}))
+    print(json.dumps({"policy": [{"guard": True, "wanted_bops": 2e7}], "cascades": [], "shared": {}, "differences": [{"anchor": "u2", "method": "u2_minus_alone_u2"}], "rivals": rivals, "anchors": {}}))
 elif sys.argv[1] == "rivals":
     print(json.dumps({"schema": "bitpilot.rival/1", "method": value("--method")}))
 elif sys.argv[1] == "curve":
@@ -99,6 +100,15 @@ assert equal["command"] == ("bitpilot-train rivals --run runs/reproduce/runs/res
                             "--evaluations 160000 --memory runs/reproduce/memory"), equal["command"]
 PY
 
+# A policy priced on named kernels: profile, training and records run on them, the networks that it starts from on this machine's own.
+expect 0 "train resnet8_latency_avx2, seed 0" --only dqmq_latency_avx2
+[ "$(calls '^bitpilot profile .*/profile_avx2.json .* avx2$')" = 1 ] || fail "the profile of named kernels: $(grep '^bitpilot profile' "$work/calls")"
+grep -q "^bitpilot-train train .*--cost latency:$work/out/profile_avx2.json .* avx2\$" "$work/calls" || fail "a policy priced on named kernels"
+grep -q -- '--out [^ ]*/resnet8-s0 .* avx2$' "$work/calls" && fail "the networks were trained on the named kernels"
+[ "$(calls '^bitpilot eval .*/resnet8_latency_avx2-s0/.*profile_avx2.json avx2$')" -gt 3 ] || fail "records of named kernels"
+[ "$(calls '^bitpilot eval .*/resnet8_latency_avx2-s0/')" = "$(calls '^bitpilot eval .* avx2$')" ] || fail "records on other kernels"
+[ -e "$work/out/dqmq_latency_avx2-s0-policy_unguarded-seen.json" ] || fail "no record of dqmq_latency_avx2"
+
 # A run that was stopped goes on; the exit code is the program's.
 touch "$work/killed"
 expect 143 "again to go on" --only rfquant_ablation --seeds 1
@@ -114,7 +124,7 @@ eval_ = json.load(open(f"{sys.argv[1]}/rfquant_ablation_none-s1-uniform8-seen.js
 assert "--model runs/reproduce/runs/rfquant_ablation_none-s1/model.safetensors" in eval_["command"], eval_["command"]
 records = json.load(open(f"{sys.argv[1]}/rfquant_ablation_against_rfquant_ablation_none-s1-comparison.json"))
 assert "--rival runs/reproduce/runs/rfquant_ablation_none-s1" in records[0]["command"] and len(records[0]["models"]) == 2, records[0]
-assert [record["method"] for record in records] == ["compare_policy", "alone_u2", "rounded_u2"], records
+assert [record["method"] for record in records] == ["compare_policy", "u2_minus_alone_u2", "alone_u2", "rounded_u2"], records
 for name in os.listdir(sys.argv[1]):
     if name.endswith(".json"): assert sys.argv[1] not in open(f"{sys.argv[1]}/{name}").read(), name
 PY

@@ -65,6 +65,33 @@ TEST_CASE("experiments/comparison: an anchor against a network of its own config
   CHECK(all[f.model.anchors[1].name + "_minus_rounded_again"]["alone"] == "rounded/again");
 }
 
+TEST_CASE("experiments/comparison: without a policy every anchor stands against every rival, whatever either costs") {
+  const Fixture f;
+  std::vector<std::uint8_t> better = f.right(0);
+  for (std::size_t i = 0; i < better.size(); i += 2) better[i] = 1;
+  Rival other = f.rival(0, better);
+  other.config[1] = {3, 5, 1};  // no configuration of the model
+  other.bops = 12345;
+  other.run = "other";
+  other.anchor = "searched";
+  const json comparison = compare(f.compared, {f.rival(2, f.right(2)), other}, {});
+  CHECK(comparison["shared"].size() == 1);
+  const json& rows = comparison["differences"];
+  REQUIRE(rows.size() == 2 * f.model.anchors.size());
+  for (std::size_t k = 0; k < f.model.anchors.size(); ++k) {
+    const json &same = rows[2 * k], &against = rows[2 * k + 1];
+    CHECK(same["method"] == f.model.anchors[k].name + "_minus_alone_u8");
+    CHECK(against["method"] == f.model.anchors[k].name + "_minus_alone_searched");
+    CHECK(against["rival"] == "other/searched");
+    CHECK(against["bops_ratio"].get<double>() == doctest::Approx(f.bops.cost(f.model.anchors[k].config) / 12345));
+    CHECK(against["seen"]["difference"]["mean"].get<double>() == doctest::Approx(mean(f.right(k)) - mean(better)));
+    CHECK(same["seen"]["difference"]["mean"].get<double>() == doctest::Approx(mean(f.right(k)) - mean(f.right(2))));
+  }
+  // Paired: a network against itself leaves nothing open.
+  CHECK(rows[4]["seen"]["difference"]["ci95"] == json({0.0, 0.0}));
+  CHECK(rows[1]["seen"]["difference"]["ci95"][1] < 0.0);
+}
+
 TEST_CASE("experiments/comparison: a rival's record is called by its anchor, and by its run where several anchors are called alike") {
   const Fixture f;
   const auto methods = [&](const std::vector<std::pair<std::string, std::string>>& named) {
@@ -105,7 +132,10 @@ TEST_CASE("experiments/comparison: a cascade keeps the threshold of validation a
   ComparisonRequest request;
   request.pairs = {{f.model.anchors[0].name, f.model.anchors[1].name, {wanted}}};
   std::vector<std::uint8_t> none(f.test.size(), 0);
-  const json row = compare(f.compared, {f.rival(1, none), f.rival(2, f.right(2))}, request)["cascades"][0]["seen"];
+  Rival narrow = f.rival(1, none);  // of the pair's bits, and cheaper than the cascade
+  narrow.run = "narrow";
+  narrow.bops /= 4;
+  const json row = compare(f.compared, {f.rival(1, none), narrow, f.rival(2, f.right(2))}, request)["cascades"][0]["seen"];
   const double threshold = row["threshold"];
   std::size_t looked_again = 0, correct = 0;
   for (std::size_t i = 0; i < f.test.size(); ++i) {
@@ -122,9 +152,12 @@ TEST_CASE("experiments/comparison: a cascade keeps the threshold of validation a
   CHECK(row["bops"].get<double>() == doctest::Approx((costs.first[0] + share * costs.second[1]) * f.bops.reference() +
                                                      confidence_bops(f.test.classes)));
   CHECK(row["minus_second"]["mean"].get<double>() == doctest::Approx(static_cast<double>(correct) / n - mean(f.right(1))));
-  // Rivals of other bit-widths stay out: only the one that is never right is at the pair's own bits.
+  // Rivals of other bit-widths stay out: only the ones that are never right are at the pair's own bits.
   CHECK(row["rivals"]["accuracy"] == 0.0);
   CHECK(row["rivals"]["gain"]["mean"].get<double>() == doctest::Approx(static_cast<double>(correct) / n));
+  // All rivals of those bits cost more, or all of them less: none of their mixes costs as much.
+  for (const std::vector<Rival>& one_sided : {std::vector<Rival>{f.rival(1, none)}, std::vector<Rival>{narrow}})
+    CHECK(compare(f.compared, one_sided, request)["cascades"][0]["seen"].at("rivals").is_null());
   request.pairs[0].second = "u5";
   CHECK_THROWS_AS(compare(f.compared, {}, request), Error);
 }
@@ -160,8 +193,23 @@ TEST_CASE("experiments/comparison: the policy spends what it is asked for, insid
     behind += cascade["gain"]["mean"].get<double>() / static_cast<double>(rows.size());
   }
   CHECK(behind < -0.005);  // one look against two
+  for (const json& row : rows) {
+    const json& seen = row["seen"];
+    REQUIRE(seen["anchors"].size() == f.model.anchors.size());
+    for (std::size_t k = 0; k < f.model.anchors.size(); ++k) {
+      const json& minus = seen["anchors"][f.model.anchors[k].name];
+      CHECK(minus["difference"]["mean"].get<double>() == doctest::Approx(seen["accuracy"].get<double>() - mean(f.right(k))));
+      CHECK(minus["difference"]["ci95"][0] <= minus["difference"]["mean"]);
+      CHECK(minus["bops_ratio"].get<double>() == doctest::Approx(seen["bops"].get<double>() / f.bops.cost(f.model.anchors[k].config)));
+    }
+  }
   const json beside = compare(f.compared, {f.rival(2, f.right(2))}, request)["policy"][1]["seen"];
   CHECK_FALSE(beside["hull"].is_null());
+  CHECK(beside["rivals"].is_null());  // the only rival is dearer
+  const json between = compare(f.compared, {f.rival(0, f.right(0)), f.rival(2, f.right(2))}, request)["policy"][1]["seen"];
+  CHECK(between["rivals"]["gain"]["mean"].get<double>() ==
+        doctest::Approx(between["accuracy"].get<double>() - between["rivals"]["accuracy"].get<double>()));
+  CHECK(compare(f.compared, {f.rival(2, f.right(2))}, request)["differences"].empty());  // the policy's rows say it
   p.cost_unit = "ms";
   p.reference_ms = 1;
   f.model.policy = pack_policy(p);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "policy/budget_choices.h"
 #include "policy/policy_report.h"
@@ -14,6 +15,7 @@
 #include "runtime/core/error.h"
 #include "runtime/format/model_file.h"
 #include "runtime/policy_rules.h"
+#include "runtime/random_policy.h"
 #include "tests/policy/synthetic_outcomes.h"
 
 using namespace bitpilot;
@@ -35,6 +37,7 @@ PolicyOptions quick() {
 struct Fitted {
   ModelData model = synthetic_model();
   OutcomeTable train, validation, test;
+  std::vector<std::string> dropped;
   Fitted() {
     SyntheticOptions data;
     train = synthetic_outcomes(model, 4000, data);
@@ -42,7 +45,7 @@ struct Fitted {
     validation = synthetic_outcomes(model, 3000, data);
     data.seed = 3;
     test = synthetic_outcomes(model, 6000, data);
-    fit_policy(model, quick(), train, validation);
+    dropped = fit_policy(model, quick(), train, validation).dropped;
     set_prices(model, {}, {&validation});
   }
 };
@@ -142,8 +145,37 @@ TEST_CASE("policy/hybrid_learner: too few pictures or another model's table are 
   CHECK_THROWS_AS(fit_policy(model, options, f.train, f.validation), Error);
 }
 
+TEST_CASE("policy/hybrid_learner: where bits save no time the policy plays one anchor of each width, and says so") {
+  const Fitted& f = fitted();
+  CHECK(f.dropped.empty());  // in counted operations each of them is the cheapest way to something
+  ModelData model = synthetic_model();
+  PolicyOptions options = quick();
+  options.cost = CostTable("ms", model.network, model.space);
+  for (std::size_t l = 0; l < model.space.layers.size(); ++l)
+    for (int w = 2; w <= 8; ++w)
+      for (int a = 2; a <= 8; ++a)
+        for (int blocks = 1; blocks <= model.space.layers[l].blocks; ++blocks)
+          options.cost->at(static_cast<int>(l), w, a, blocks) = 0.01 * blocks;
+  model.safe_anchor = 2;
+  REQUIRE(model.anchors[2].name == "u8");  // the most accurate one
+  const PolicyResult result = fit_policy(model, options, f.train, f.validation);
+  CHECK(result.dropped == std::vector<std::string>{"u2", "u4"});
+  CHECK(result.log["dropped"][0]["dominated_by"] == "u8");
+  const PolicySweep sweep(model, f.test, 0);
+  std::size_t whole = 0;
+  for (const double lambda : {0.01, 0.1, 0.5, 2.0})
+    for (const PolicyChoice& choice : sweep.choose(lambda)) {
+      REQUIRE(choice.last() >= 2);
+      REQUIRE(choice.first >= 2);
+      whole += choice.last() == 2 ? 1 : 0;
+    }
+  CHECK(whole > 0);
+  CHECK(whole < 4 * sweep.size());  // the narrow one is played too
+}
+
 TEST_CASE("policy/policy_sweep: what it decides from tables is what the runtime decides from pictures") {
   ModelData data = synthetic_model();
+  add_random_policy(data);  // every network that a policy can have, and about half of the looks are not the last
   const auto at = [](std::size_t i) {
     Random random(8, "sweep picture", i);
     Image image(12, 12, 1);
@@ -156,25 +188,30 @@ TEST_CASE("policy/policy_sweep: what it decides from tables is what the runtime 
     sample.family = "clean";
     return sample;
   };
-  const OutcomeTable table = roll_out(std::make_shared<const Model>(data), 400, at, 2);
-  PolicyOptions options = quick();
-  fit_policy(data, options, table, table);
   const auto model = std::make_shared<const Model>(data);
+  const OutcomeTable table = roll_out(model, 60, at, 2);
   AdaptiveSession session(model);
   const PolicySweep sweep(data, table, policy_relative_cost(data));
-  int second_looks = 0;
-  for (const double lambda : {0.01, 0.2, 2.0}) {
+  int second_looks = 0, decisions = 0;
+  std::set<int> first_looks;
+  for (const double lambda : {0.01, 0.2, 0.5, 2.0}) {
     const auto choices = sweep.choose(lambda);
-    for (std::size_t i = 0; i < 60; ++i) {
+    for (std::size_t i = 0; i < table.size(); ++i) {
       const Decision decision = session.decide(at(i).prepared, {std::nullopt, lambda});
       CHECK(decision.looks.front().anchor == choices[i].first);
       CHECK((decision.looks.size() == 2) == (choices[i].second >= 0));
+      CHECK(decision.looks.back().anchor == choices[i].last());
       CHECK(decision.relative == doctest::Approx(sweep.cost_of(choices[i])).epsilon(1e-5));
       CHECK((decision.label == table.labels[i]) == sweep.correct(i, choices[i].last()));
       second_looks += choices[i].second >= 0 ? 1 : 0;
+      first_looks.insert(choices[i].first);
+      ++decisions;
     }
   }
-  MESSAGE(second_looks, " second looks");
+  INFO(second_looks, " second looks");
+  CHECK(second_looks >= decisions / 5);  // both kinds of decision were compared
+  CHECK(second_looks <= decisions * 4 / 5);
+  CHECK(first_looks.size() > 1);
 }
 
 TEST_CASE("policy/policy_report: shuffled evidence leaves no gain, and the parts of the report agree with each other") {
