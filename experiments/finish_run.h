@@ -11,6 +11,8 @@
 
 namespace bitpilot {
 
+class RunClock;
+
 /// What a run holds once its supernet is calibrated.
 struct FinishedTraining {
   const TrainRequest& request;
@@ -21,6 +23,7 @@ struct FinishedTraining {
   const nlohmann::json& identity;  ///< recipe, data and mixture: the model's provenance
   ModelData model;
   OutcomeTable validation;  ///< every anchor on the validation pictures, filled by a method that learns a policy
+  RunClock* clock = nullptr;  ///< of the run that ends: never null in Method::finish, null where a finished run was opened again
 };
 
 class Method;

@@ -7,7 +7,7 @@
 namespace bitpilot {
 
 /// Seconds that the parts of a run have taken so far, summed over the calls that made it: {"float": s, "supernet": s, "policy": s}, a part
-/// that was taken from another run left out.  They stand in a file of their own because a resumed run ends in the same bytes and not in
+/// that was taken from another run left out; RFQuant's "search" and its "finalists" stand apart from the rest, "policy".  They stand in a file of their own because a resumed run ends in the same bytes and not in
 /// the same time.
 class RunClock {
  public:

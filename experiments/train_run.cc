@@ -374,7 +374,7 @@ bool TrainRun::Impl::run() {
   supernet->hold({});
   recalibrate(supernet.get(), batches);
   ModelData model = export_model(supernet.get(), batches);
-  const bool finished = finish_run({request, splits, *float_network, *supernet, batches, identity, std::move(model), {}}, method.get());
+  const bool finished = finish_run({request, splits, *float_network, *supernet, batches, identity, std::move(model), {}, clock.get()}, method.get());
   clock->keep();
   return finished;
 }

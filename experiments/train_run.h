@@ -29,7 +29,7 @@ struct TrainRequest {
 
 /// A whole training in a run folder:
 ///   recipe.json  metrics.jsonl  events.out.tfevents.run (TensorBoard)  float.safetensors  model.safetensors  summary.json
-///   seconds.json (what float network, supernet and the rest took, all calls together; no other file depends on time)
+///   seconds.json (what float network, supernet, the method's search and the rest took, all calls together; no other file depends on time)
 ///   checkpoints/: the last two (step-*.safetensors) and best.safetensors, the end of the stage's epoch with the lowest mean training
 ///   loss over its paths
 /// Float network, then supernet, then calibration and export, then the policy.  Interrupted anywhere it continues (`resume`) to the same bytes.

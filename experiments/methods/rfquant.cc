@@ -21,6 +21,7 @@
 
 #include "experiments/config_trials.h"
 #include "experiments/methods/method.h"
+#include "experiments/run_clock.h"
 #include "experiments/svg_plot.h"
 #include "policy/budget_configs.h"
 #include "policy/greedy.h"
@@ -44,7 +45,7 @@ constexpr double kEqualCost = 0.02;       // random controls cost up to this sha
 
 struct Settings {
   bool scheduler = true, mitigation = true;
-  double budget = 0.1;  ///< relative cost that the search must reach, (0, 1]
+  double budget = 0.1;  ///< relative cost that the search must reach, 0.001..1; 0 = no search
   int controls = 30;    ///< random configurations of equal cost, 1..200
 };
 
@@ -53,7 +54,8 @@ Settings read_settings(const JsonReader& reader) {
   Settings settings;
   settings.scheduler = reader.boolean("scheduler", settings.scheduler);
   settings.mitigation = reader.boolean("mitigation", settings.mitigation);
-  settings.budget = reader.number("budget", 1e-3, 1, settings.budget);
+  settings.budget = reader.number("budget", 0, 1, settings.budget);
+  if (settings.budget > 0 && settings.budget < 1e-3) reader.at("budget").fail("a search reaches 0.001 at least; 0 leaves it out");
   settings.controls = static_cast<int>(reader.integer("controls", 1, 200, settings.controls));
   return settings;
 }
@@ -98,7 +100,9 @@ class RfQuant : public Method {
  public:
   explicit RfQuant(const Settings& settings) : settings_(settings) {}
 
-  void check(const Network& network, const BitSpace& space) const override { check_method_budget(settings_.budget, network, space); }
+  void check(const Network& network, const BitSpace& space) const override {
+    if (settings_.budget > 0) check_method_budget(settings_.budget, network, space);
+  }
 
   void begin_stage(const MethodStage& stage, TrainingOptions* options) override {
     if (options->random_paths < 1)
@@ -134,6 +138,7 @@ class RfQuant : public Method {
   json finish(FinishedTraining* training) override {
     const std::string& out = training->request.out;
     if (const std::string plot = turbulence_plot(out + "/metrics.jsonl"); !plot.empty()) write_file_atomically(out + "/turbulence.svg", plot);
+    if (settings_.budget == 0) return nullptr;
     // The search keeps to the candidates that survived the last event.
     const BitSpace& space = training->model.space;
     const CostTable cost = bops_table(training->model.network, space);
@@ -159,7 +164,9 @@ class RfQuant : public Method {
     options.budget = std::max(settings_.budget, from.relative(cheapest_config(from)));
     if (options.budget > settings_.budget)
       std::cerr << "warning: the candidates that the scheduler left reach " << options.budget << ", not the budget of " << settings_.budget << "\n";
+    training.clock->begin("search");
     const GreedyResult result = greedy_search(from, BatchJudge(&training.supernet, samples, training.request.threads), options);
+    training.clock->begin("finalists");
     std::vector<SearchPoint> finalists;
     for (const SearchPoint& point : result.pareto)
       if (point.relative <= options.budget) finalists.push_back(point);
@@ -167,6 +174,7 @@ class RfQuant : public Method {
     std::vector<BitConfig> configs;
     for (const SearchPoint& point : finalists) configs.push_back(point.config);
     const ConfigTrials judged = try_configs(training, configs, {samples}).front();
+    training.clock->begin("policy");
     const auto best = static_cast<std::size_t>(std::min_element(judged.loss.begin(), judged.loss.end()) - judged.loss.begin());
     SearchPoint found = finalists[best];
     *record = {{"evaluations", result.evaluations}, {"budget", options.budget}, {"finalists", json::array()}};

@@ -34,11 +34,15 @@ PYTHON
 
 step=(--set batch=16 --set train_images=16 --set evaluation_images=0 --set calibration_images=64 --set float.epochs=1 --set supernet.epochs=1
       --threads 2 --quiet)
+timed() {  # RUN PARTS: the parts of it that seconds.json knows
+  [ "$(grep -o '"[a-z]*"' "$1/seconds.json" | tr -d '\n')" = "$2" ] || fail "$1 timed $(cat "$1/seconds.json"), not $2"
+}
 for set in cifar10 cifar100; do
   recipe=$BITPILOT_SOURCE/experiments/configs/rfquant_$set.json
   "$train" train --config "$recipe" --data "$work/$set" "${step[@]}" --set method.controls=1 --set method.budget=0.5 --out "$work/rfquant_$set" >"$work/log" 2>&1 ||
     { cat "$work/log"; fail "rfquant_$set.json"; }
   grep -q '"random_mean"' "$work/rfquant_$set/summary.json" || fail "rfquant_$set.json searched nothing"
+  timed "$work/rfquant_$set" '"finalists""float""policy""search""supernet"'
   recipe=$BITPILOT_SOURCE/experiments/configs/eqnet_$set.json
   "$train" train --config "$recipe" --data "$work/$set" "${step[@]}" --set method.subnets=16 --set method.random=2 --set method.controls=1 \
     --out "$work/eqnet_$set" >"$work/log" 2>&1 || { cat "$work/log"; fail "eqnet_$set.json"; }
@@ -54,4 +58,15 @@ found = json.load(open(sys.argv[2]))["accuracy"]
 sys.exit(f"{said} in the summary, {found} by eval" if abs(said - found) > 1e-6 else 0)
 PYTHON
 done
+
+# RFQuant without a search ends with its uniform paths.
+"$train" train --config "$BITPILOT_SOURCE/experiments/configs/rfquant_cifar10.json" --data "$work/cifar10" "${step[@]}" --set method.budget=0 \
+  --float-from "$work/rfquant_cifar10" --out "$work/uniform" >"$work/log" 2>&1 || { cat "$work/log"; fail "RFQuant without a search"; }
+python3 - "$work" <<'PYTHON' || fail "RFQuant without a search: the summary"
+import json, sys
+uniform, searched = (json.load(open(f"{sys.argv[1]}/{run}/summary.json")) for run in ("uniform", "rfquant_cifar10"))
+assert "method" not in uniform and "method" in searched
+assert set(searched["anchors"]) - set(uniform["anchors"]) == {"searched"}, uniform["anchors"]
+PYTHON
+timed "$work/uniform" '"policy""supernet"'
 exit $failed

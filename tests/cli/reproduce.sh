@@ -124,10 +124,16 @@ eval_ = json.load(open(f"{sys.argv[1]}/rfquant_ablation_none-s1-uniform8-seen.js
 assert "--model runs/reproduce/runs/rfquant_ablation_none-s1/model.safetensors" in eval_["command"], eval_["command"]
 records = json.load(open(f"{sys.argv[1]}/rfquant_ablation_against_rfquant_ablation_none-s1-comparison.json"))
 assert "--rival runs/reproduce/runs/rfquant_ablation_none-s1" in records[0]["command"] and len(records[0]["models"]) == 2, records[0]
+for part in "scheduler", "mitigation":  # each part of the method alone, too
+    alone, = {record["command"] for record in json.load(open(f"{sys.argv[1]}/rfquant_ablation_{part}_against_rfquant_ablation_none-s1-comparison.json"))}
+    assert f"--run runs/reproduce/runs/rfquant_ablation_{part}-s1 " in alone and "--rival runs/reproduce/runs/rfquant_ablation_none-s1" in alone, alone
 assert [record["method"] for record in records] == ["compare_policy", "u2_minus_alone_u2", "alone_u2", "rounded_u2"], records
 for name in os.listdir(sys.argv[1]):
     if name.endswith(".json"): assert sys.argv[1] not in open(f"{sys.argv[1]}/{name}").read(), name
 PY
+# The ablation judges uniform paths only: none of its runs searches.  A record that two rows have is made once.
+grep '^bitpilot-train train .*--out [^ ]*/rfquant_ablation' "$work/calls" | grep -v -- '--set method.budget=0' | grep . && fail "an ablation searches"
+[ "$(reproduce --list --only rfquant_ablation --seeds 1; grep -c rfquant_ablation_none-s1-training.json "$work/log")" = 1 ] || fail "a record twice in one call"
 # Its minutes are known now.
 expect 0 " 5.0 min" --list --only rfquant_ablation --seeds 1
 

@@ -48,6 +48,9 @@ TEST_CASE("experiments/methods: a search's budget below the lowest bits is refus
     CHECK(told < asked.least * 1.002);
     CHECK(asked.refusal({{"name", name}, {"budget", told}}).empty());
   }
+  // RFQuant without a search needs no budget; between nothing and a thousandth there is none.
+  CHECK(asked.refusal({{"name", "rfquant"}, {"budget", 0}}).empty());
+  CHECK(asked.refusal({{"name", "rfquant"}, {"budget", 5e-4}}).find("0 leaves it out") != std::string::npos);
   // Without a predictor EQ-Net searches nothing.
   CHECK(asked.refusal({{"name", "eqnet"}, {"budget", 0.9 * asked.least}, {"subnets", 0}}).empty());
 }
