@@ -13,7 +13,15 @@ done
 expect 0 "bench of a backbone" "$bitpilot" bench --network ds_cnn --size 16 --channels 1 --bits 8 --bits 2/4 --seconds 0 --threads 2 --json -
 says out '"name": "u8"' "bench --network"
 says out '"threads": 2' "bench --threads"
-python3 -m json.tool "$folder/out" >/dev/null || fail "bench --json - writes no JSON"
+python3 - "$folder/out" <<'END' || fail "two threads' share of the peak is not against that of two cores"
+import json, math, sys
+record = json.load(open(sys.argv[1]))
+peak = record["threads_peak_gmacs_per_s"]
+assert math.isclose(peak, 2 * record["peak_gmacs_per_s"]), record
+for config in record["configs"]:
+    for rated in [config, *config["layers"]]:
+        assert math.isclose(rated["of_peak"], rated["gmacs_per_s"] / peak), rated
+END
 
 expect 0 "profile" "$bitpilot" profile --model "$folder/model.safetensors" --out "$folder/profile.json"
 says out "kernel at 8 bits" "profile"
