@@ -12,6 +12,7 @@ namespace {
 
 constexpr char kSchema[] = "bitpilot.profile/2";
 constexpr double kLongest = 1e6;  // ms
+constexpr std::size_t kShortDigest = 12;
 
 void check_machine(const Machine& made_on, const Machine& here, const std::string& where) {
   const auto refuse = [&](const std::string& what, const std::string& theirs, const std::string& ours) {
@@ -22,6 +23,8 @@ void check_machine(const Machine& made_on, const Machine& here, const std::strin
   if (made_on.isa != here.isa) refuse("instruction set", made_on.isa, here.isa);
   if (made_on.threads != here.threads)
     refuse("number of threads", std::to_string(made_on.threads), std::to_string(here.threads));
+  if (!made_on.kernels.empty() && made_on.kernels != here.kernels)
+    refuse("build, with other kernels", made_on.kernels.substr(0, kShortDigest), here.kernels.substr(0, kShortDigest));
 }
 
 /// Fills the widths and block counts that were not measured: the time of the cheapest wider pair of widths, and a
@@ -73,7 +76,8 @@ std::string profile_text(const Machine& machine, const Network& network, const B
   const Json json{
       {"schema", kSchema},          {"cpu", machine.cpu},
       {"isa", machine.isa},         {"threads", machine.threads},
-      {"version", machine.version}, {"network", {{"name", network.name}, {"sha256", sha256(network.to_text())}}},
+      {"version", machine.version}, {"kernels", machine.kernels},
+      {"network", {{"name", network.name}, {"sha256", sha256(network.to_text())}}},
       {"block", space.block},       {"observing_ms", observing_ms},
       {"layers", std::move(layers)}};
   return json.dump(1) + "\n";
@@ -83,10 +87,10 @@ Profile parse_profile(const std::string& text, const std::string& where, const N
                       const Machine& machine) {
   const nlohmann::json json = parse_json(text, where);
   const JsonReader file(json, where);
-  file.allow({"schema", "cpu", "isa", "threads", "version", "network", "block", "observing_ms", "layers"});
+  file.allow({"schema", "cpu", "isa", "threads", "version", "kernels", "network", "block", "observing_ms", "layers"});
   if (file.at("schema").text() != kSchema) file.fail("is no " + std::string(kSchema));
   Profile profile{{file.at("cpu").text(), file.at("isa").text(), static_cast<int>(file.at("threads").integer(1, 64)),
-                   file.at("version").text()},
+                   file.at("version").text(), file.text("kernels", "")},
                   file.at("network").at("sha256").text(),
                   CostTable("ms", network, space),
                   KernelChoice(),
@@ -109,7 +113,8 @@ Profile parse_profile(const std::string& text, const std::string& where, const N
       const double ms = std::max(entry.at("ms").number(0, kLongest), 1e-9);
       profile.cost.at(l, w, a, b) = ms;
       profile.cost.fixed_part(l, w, a, b) = entry.at("fixed_ms").number(0, ms);
-      profile.choice.set(l, {w, a, b}, integer("place", 0, kMaxPackings - 1));
+      const int place = integer("place", 0, kMaxPackings - 1);
+      if (!profile.machine.kernels.empty()) profile.choice.set(l, {w, a, b}, place);
     }
     if (profile.cost.at(l, 8, 8, blocks) == 0) times.fail("has no time at 8 bits and whole width");
     complete(profile.cost, space, l);

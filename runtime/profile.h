@@ -30,11 +30,12 @@ struct ProfileEntry {
   std::string kernel;    ///< its name
 };
 
-/// JSON text of bitpilot.profile/2.  (Files of version 1 knew no fixed part and no kernels by width; they are refused.)
+/// JSON text of bitpilot.profile/2.  (Files of version 1 knew no fixed part and no kernels by width; they are refused.  Early ones of
+/// version 2 do not say which lists their places are of: their times hold, and they choose no kernels.)
 std::string profile_text(const Machine& machine, const Network& network, const BitSpace& space,
                          const std::vector<ProfileEntry>& entries, double observing_ms);
-/// Reads profile_text.  Throws Error(kData) if it is of another network, space or machine (processor, instruction set
-/// or threads), or damaged.
+/// Reads profile_text.  Throws Error(kData) if it is of another network, space or machine (processor, instruction set, threads, or a build
+/// whose kernels list other ways), or damaged.
 Profile parse_profile(const std::string& text, const std::string& where, const Network& network, const BitSpace& space,
                       const Machine& machine);
 

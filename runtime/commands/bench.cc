@@ -7,12 +7,12 @@
 #include "runtime/commands/bench_model.h"
 #include "runtime/commands/bits.h"
 #include "runtime/commands/options.h"
+#include "runtime/commands/profile_choice.h"
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
 #include "runtime/kernels/kernels.h"
 #include "runtime/machine.h"
 #include "runtime/policy_head.h"
-#include "runtime/profile_cache.h"
 #include "runtime/random_policy.h"
 
 namespace bitpilot {
@@ -34,7 +34,7 @@ Options bench_options(BenchFlags& flags) {
   options.list(
       "bits", "BITS", flags.bits,
       "what to time: 8, 4/8 (weights/activations), an anchor's name or a JSON file; every anchor if not given");
-  options.text("profile", "FILE|off", flags.profile, kProfileHelp);
+  options.text("profile", kProfileValue, flags.profile, kProfileHelp);
   options.text("policy", "random", flags.policy, "give a --network a policy with random networks: what deciding costs");
   options.integer("threads", "N", flags.threads, 1, 64, "threads that share one picture");
   options.number("seconds", "X", flags.seconds, 0, 3600, "how long to take turns; 3 if not given");
@@ -61,7 +61,7 @@ Subject load(const BenchFlags& flags, const Machine& machine) {
   }
   if (PolicyHead::has_policy(data)) subject.policy = flags.policy.empty() ? "model" : flags.policy;
   KernelChoice choice;
-  if (std::optional<Profile> profile = find_profile(flags.profile, data, subject.hash, machine)) {
+  if (std::optional<Profile> profile = choose_profile(flags.profile, data, subject.hash, machine, "bench", /*quiet=*/false)) {
     choice = std::move(profile->choice);
     subject.prices = std::move(profile->cost);
   }

@@ -47,6 +47,34 @@ well_formed_error "a profile of another instruction set"
 says err "times of another instruction set: altivec" "a profile of another instruction set"
 expect 3 "a profile of another network" "$bitpilot" bench --network ds_cnn --profile "$folder/profile.json" --seconds 0
 says err "times of another network" "a profile of another network"
+expect 3 "a profile of a build with other kernels" "$bitpilot" bench --model "$folder/model.safetensors" --seconds 0 \
+  --profile <(sed 's/"kernels": "[0-9a-f]*"/"kernels": "0123"/' "$folder/profile.json")
+well_formed_error "a profile of a build with other kernels"
+says err "times of another build, with other kernels: 0123" "a profile of a build with other kernels"
+
+# --profile make: measured once, kept, and found from then on by every command.
+export XDG_CACHE_HOME=$folder/made
+picture "$folder/photos/a.pgm"
+expect 0 "run --profile off" "$bitpilot" run --model "$folder/model.safetensors" --source "$folder/photos" --profile off --quiet --decisions "$folder/off.jsonl"
+[ ! -e "$XDG_CACHE_HOME" ] || fail "run --profile off keeps a profile"
+expect 0 "run --profile make" "$bitpilot" run --model "$folder/model.safetensors" --source "$folder/photos" --profile make --quiet --decisions "$folder/made.jsonl"
+kept=$(echo "$XDG_CACHE_HOME"/bitpilot/profile-*.json)
+says "$kept" bitpilot.profile/2 "what run --profile make keeps"
+expect 0 "replay of it" "$bitpilot" eval --model "$folder/model.safetensors" --replay "$folder/off.jsonl" --profile make --quiet
+says out "1 decisions judged again, 0 different" "decisions with other kernels"
+cp "$kept" "$folder/kept.json"
+expect 0 "bench --profile make" "$bitpilot" bench --model "$folder/model.safetensors" --profile make --seconds 0 --json -
+says out '"kernels": "profile"' "bench --profile make"
+cmp "$kept" "$folder/kept.json" || fail "bench --profile make measures again"
+sed -i 's/"kernels": "[0-9a-f]*"/"kernels": "0123"/' "$kept"
+expect 0 "bench with a stale one" "$bitpilot" bench --model "$folder/model.safetensors" --seconds 0 --json -
+says out '"kernels": "default"' "bench takes a profile of a build with other kernels"
+expect 0 "bench --profile make where nothing can be kept" env XDG_CACHE_HOME="$folder/bench.json" \
+  "$bitpilot" bench --model "$folder/model.safetensors" --profile make --seconds 0 --json -
+says out '"kernels": "profile"' "bench --profile make where nothing can be kept"
+says err "warning: the profile cannot be kept" "bench --profile make where nothing can be kept"
+expect 2 "bench --profile make of a backbone" "$bitpilot" bench --network resnet8 --size 16 --profile make
+well_formed_error "bench --profile make of a backbone"
 
 expect 2 "no model" "$bitpilot" bench
 says err "give one of --model and --network" "bench without a model"
