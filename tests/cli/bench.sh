@@ -86,6 +86,21 @@ compare=$BITPILOT_SOURCE/experiments/bench/compare_builds
 expect 1 "compare_builds without a program" "$compare" "$bitpilot" "$folder/none" --network resnet8 --rounds 1 --seconds 0
 says err "cannot be run" "compare_builds without a program"
 grep -q Traceback "$folder/err" && fail "compare_builds ends in a traceback"
+builds=("$compare" "$bitpilot" "$bitpilot" --model "$folder/model.safetensors" --bits 8 --rounds 3 --seconds 0)
+expect 0 "compare_builds with one build twice" "${builds[@]}" --json "$folder/compare.json"
+says out "new / old" "compare_builds"
+python3 - "$folder/compare.json" <<'END' || fail "compare_builds' record"
+import json, sys
+record = json.load(open(sys.argv[1]))
+assert record["schema"] == "bitpilot.compare/1" and record["rounds"] == 3, record
+assert [row["layer"] for row in record["rows"]] == [None, "(layers)"], record
+for row in record["rows"]:
+    assert 0 < row["low"] <= row["ratio"] <= row["high"], row
+    assert row["old_ms"] > 0 and row["new_ms"] > 0, row
+assert any(row["low"] < row["high"] for row in record["rows"]), record
+END
+expect 0 "compare_builds with a bar that nothing misses" "${builds[@]}" --fail-over 1e9
+expect 5 "compare_builds with a bar that everything misses" "${builds[@]}" --fail-over 0
 # The comparison with other runtimes installs them first; what it asks for before that can be told anywhere.
 peers=$BITPILOT_SOURCE/experiments/bench/peers
 expect 0 "peers --help" "$peers" --help
