@@ -12,6 +12,7 @@ namespace {
 
 constexpr char kSchema[] = "bitpilot.profile/3";
 constexpr double kLongest = 1e6;  // ms
+constexpr std::size_t kShortDigest = 12;
 
 void check_machine(const Machine& made_on, const Machine& here, const std::string& where) {
   const auto refuse = [&](const std::string& what, const std::string& theirs, const std::string& ours) {
@@ -22,6 +23,8 @@ void check_machine(const Machine& made_on, const Machine& here, const std::strin
   if (made_on.isa != here.isa) refuse("instruction set", made_on.isa, here.isa);
   if (made_on.threads != here.threads)
     refuse("number of threads", std::to_string(made_on.threads), std::to_string(here.threads));
+  if (made_on.kernels != here.kernels)
+    refuse("build, with other kernels", made_on.kernels.substr(0, kShortDigest), here.kernels.substr(0, kShortDigest));
 }
 
 /// Fills the widths and block counts that were not measured: the time of the cheapest wider pair of widths, and a
@@ -78,7 +81,8 @@ std::string profile_text(const Machine& machine, const Network& network, const B
   const Json json{
       {"schema", kSchema},          {"cpu", machine.cpu},
       {"isa", machine.isa},         {"threads", machine.threads},
-      {"version", machine.version}, {"network", {{"name", network.name}, {"sha256", sha256(network.to_text())}}},
+      {"version", machine.version}, {"kernels", machine.kernels},
+      {"network", {{"name", network.name}, {"sha256", sha256(network.to_text())}}},
       {"block", space.block},
       {"deciding", {{"choosing_ms", deciding.choosing_ms}, {"guard_ms", deciding.guard_ms}, {"networks_ms", deciding.networks_ms}}},
       {"layers", std::move(layers)}};
@@ -89,10 +93,10 @@ Profile parse_profile(const std::string& text, const std::string& where, const N
                       const Machine& machine) {
   const nlohmann::json json = parse_json(text, where);
   const JsonReader file(json, where);
-  file.allow({"schema", "cpu", "isa", "threads", "version", "network", "block", "deciding", "layers"});
+  file.allow({"schema", "cpu", "isa", "threads", "version", "kernels", "network", "block", "deciding", "layers"});
   if (file.at("schema").text() != kSchema) file.fail("is no " + std::string(kSchema));
   Profile profile{{file.at("cpu").text(), file.at("isa").text(), static_cast<int>(file.at("threads").integer(1, 64)),
-                   file.at("version").text()},
+                   file.at("version").text(), file.at("kernels").text()},
                   file.at("network").at("sha256").text(),
                   CostTable("ms", network, space),
                   KernelChoice(),
@@ -115,7 +119,8 @@ Profile parse_profile(const std::string& text, const std::string& where, const N
       const double ms = std::max(entry.at("ms").number(0, kLongest), 1e-9);
       profile.cost.at(l, w, a, b) = ms;
       profile.cost.fixed_part(l, w, a, b) = entry.at("fixed_ms").number(0, ms);
-      profile.choice.set(l, {w, a, b}, integer("place", 0, kMaxPackings - 1));
+      const int place = integer("place", 0, kMaxPackings - 1);
+      profile.choice.set(l, {w, a, b}, place);
     }
     if (profile.cost.at(l, 8, 8, blocks) == 0) times.fail("has no time at 8 bits and whole width");
     complete(profile.cost, space, l);

@@ -31,12 +31,12 @@ struct ProfileEntry {
   std::string kernel;    ///< its name
 };
 
-/// JSON text of bitpilot.profile/3.  (Files of version 1 knew no fixed part and no kernels by width, those of version 2 one time for all of
-/// deciding; they are refused.)
+/// JSON text of bitpilot.profile/3.  (Older versions knew no fixed part, no kernels by width, one time for all of deciding, and did not say
+/// which lists their places are of; they are refused.)
 std::string profile_text(const Machine& machine, const Network& network, const BitSpace& space,
                          const std::vector<ProfileEntry>& entries, const DecidingTimes& deciding);
-/// Reads profile_text.  Throws Error(kData) if it is of another network, space or machine (processor, instruction set
-/// or threads), or damaged.
+/// Reads profile_text.  Throws Error(kData) if it is of another network, space or machine (processor, instruction set, threads, or a build
+/// whose kernels list other ways), or damaged.
 Profile parse_profile(const std::string& text, const std::string& where, const Network& network, const BitSpace& space,
                       const Machine& machine);
 

@@ -5,7 +5,6 @@
 
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
-#include "runtime/kernels/kernels.h"
 
 namespace bitpilot {
 namespace {
@@ -26,7 +25,7 @@ std::string profile_cache_file(const std::string& model_hash, const Machine& mac
   const std::filesystem::path folder = cache_folder();
   if (folder.empty() || model_hash.empty()) return {};
   const std::string key = model_hash + "\n" + machine.cpu + "\n" + machine.isa + "\n" +
-                          std::to_string(machine.threads) + "\n" + machine.version;
+                          std::to_string(machine.threads) + "\n" + machine.version + "\n" + machine.kernels;
   return (folder / ("profile-" + sha256(key).substr(0, kNameLength) + ".json")).string();
 }
 
@@ -56,13 +55,6 @@ std::optional<Profile> find_profile(const std::string& wanted, const ModelData& 
   } catch (const Error&) {
     return std::nullopt;  // damaged, or written by something else: the kernels' own order does as well
   }
-}
-
-std::shared_ptr<const Model> load_model(const std::string& path, const std::string& profile) {
-  return Model::load(path, [&](const ModelData& model, const std::string& hash) {
-    std::optional<Profile> found = find_profile(profile, model, hash, this_machine(active_kernels(), 1));
-    return found ? std::move(found->choice) : KernelChoice();
-  });
 }
 
 }  // namespace bitpilot

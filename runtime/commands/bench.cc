@@ -7,12 +7,12 @@
 #include "runtime/commands/bench_model.h"
 #include "runtime/commands/bits.h"
 #include "runtime/commands/options.h"
+#include "runtime/commands/profile_choice.h"
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
 #include "runtime/kernels/kernels.h"
 #include "runtime/machine.h"
 #include "runtime/policy_head.h"
-#include "runtime/profile_cache.h"
 #include "runtime/random_policy.h"
 
 namespace bitpilot {
@@ -34,7 +34,7 @@ Options bench_options(BenchFlags& flags) {
   options.list(
       "bits", "BITS", flags.bits,
       "what to time: 8, 4/8 (weights/activations), an anchor's name or a JSON file; every anchor if not given");
-  options.text("profile", "FILE|off", flags.profile, kProfileHelp);
+  options.text("profile", kProfileValue, flags.profile, kProfileHelp);
   options.text("policy", "random", flags.policy, "give a --network a policy with random networks: what deciding costs");
   options.integer("threads", "N", flags.threads, 1, 64, "threads that share one picture");
   options.number("seconds", "X", flags.seconds, 0, 3600, "how long to take turns; 3 if not given");
@@ -61,7 +61,7 @@ Subject load(const BenchFlags& flags, const Machine& machine) {
   }
   if (PolicyHead::has_policy(data)) subject.policy = flags.policy.empty() ? "model" : flags.policy;
   KernelChoice choice;
-  if (std::optional<Profile> profile = find_profile(flags.profile, data, subject.hash, machine)) {
+  if (std::optional<Profile> profile = choose_profile(flags.profile, data, subject.hash, machine, "bench", /*quiet=*/false)) {
     choice = std::move(profile->choice);
     subject.prices = std::move(profile->cost);
   }
@@ -107,6 +107,7 @@ void add_rate(Json& json, double macs, double seconds, double peak) {
   json["of_peak"] = macs / seconds / peak;
 }
 
+/// `peak`: products a second of all threads together.
 Json config_record(const ModelData& model, ConfigTimes& times, const std::optional<CostTable>& prices, double peak) {
   Json layers = Json::array();
   double macs = 0;
@@ -134,6 +135,7 @@ Json config_record(const ModelData& model, ConfigTimes& times, const std::option
 
 Json record_of(const Subject& subject, const Machine& machine, BenchTimes& times) {
   const ModelData& model = subject.model->data();
+  const double peak = times.peak * machine.threads;
   Json record{{"schema", "bitpilot.bench/1"},
               {"version", machine.version},
               {"cpu", machine.cpu},
@@ -143,7 +145,8 @@ Json record_of(const Subject& subject, const Machine& machine, BenchTimes& times
               {"model", subject.hash.empty() ? Json() : Json(subject.hash)},
               {"policy", subject.policy},
               {"kernels", subject.prices ? "profile" : "default"},
-              {"peak_gmacs_per_s", times.peak / 1e9}};
+              {"peak_gmacs_per_s", times.peak / 1e9},
+              {"threads_peak_gmacs_per_s", peak / 1e9}};
   Json stages = Json::object();
   const auto stage = [&](const char* name, Samples& samples) {
     if (!samples.empty()) stages[name] = times_of(samples);
@@ -161,7 +164,7 @@ Json record_of(const Subject& subject, const Machine& machine, BenchTimes& times
         (times.statistics.median() + times.policy.median()) / (times.statistics.median() + times.decision.median());
   if (!times.unguarded.empty()) record["policy_share_without_guard"] = times.choosing.median() / times.unguarded.median();
   Json configs = Json::array();
-  for (ConfigTimes& config : times.configs) configs.push_back(config_record(model, config, subject.prices, times.peak));
+  for (ConfigTimes& config : times.configs) configs.push_back(config_record(model, config, subject.prices, peak));
   record["configs"] = std::move(configs);
   return record;
 }
@@ -172,10 +175,12 @@ void print_times(const char* name, const Json& times) {
 }
 
 void print_record(const Json& record) {
-  std::printf("%s on %s, %s, %d thread%s; peak of one core %.0f GMAC/s\n", record["network"].get<std::string>().c_str(),
-              record["cpu"].get<std::string>().c_str(), record["isa"].get<std::string>().c_str(),
-              record["threads"].get<int>(), record["threads"].get<int>() > 1 ? "s" : "",
-              record["peak_gmacs_per_s"].get<double>());
+  const int threads = record["threads"].get<int>();
+  std::printf("%s on %s, %s, %d thread%s; peak of one core %.0f GMAC/s", record["network"].get<std::string>().c_str(),
+              record["cpu"].get<std::string>().c_str(), record["isa"].get<std::string>().c_str(), threads,
+              threads > 1 ? "s" : "", record["peak_gmacs_per_s"].get<double>());
+  if (threads > 1) std::printf(", of %d cores %.0f", threads, record["threads_peak_gmacs_per_s"].get<double>());
+  std::printf("\n");
   std::printf("  %-24s %10s %10s %10s\n", "stage, ms", "median", "p95", "p99");
   for (const auto& [name, times] : record["stages"].items()) {
     print_times(name.c_str(), times);

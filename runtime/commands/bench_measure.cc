@@ -2,8 +2,9 @@
 
 #include <chrono>
 
-#include "data/preprocess.h"
+#include "data/preprocessor.h"
 #include "runtime/adaptive.h"
+#include "runtime/commands/bench_peak.h"
 #include "runtime/core/random.h"
 #include "runtime/kernels/kernels.h"
 
@@ -13,7 +14,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kLeastTurns = 15;
-constexpr int kPeakRounds = 50;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -47,26 +47,33 @@ std::vector<std::uint8_t> sample_codes(const ModelData& model, const Image& pict
   return codes;
 }
 
+/// Working memory that `run` too keeps from picture to picture.
+struct Warm {
+  Preprocessor preprocessor;
+  Prepared prepared;
+  AdaptiveSession adaptive;
+};
+
 /// One turn of everything before the network's rest, and of the policy.
-void measure_stages(const ModelData& model, const Image& picture, const Image& luma, AdaptiveSession& adaptive,
-                    BenchTimes& times) {
+void measure_stages(const ModelData& model, const Image& picture, const Image& luma, Warm& warm, BenchTimes& times) {
   const Shape input = model.network.input_shape();
   if (input.channels != 1 && input.channels != 3) return;
-  Prepared prepared;
-  add_time(times.preprocess, [&] { prepared = preprocess(picture.view(), input, model.preprocessing.stretch); });
+  add_time(times.preprocess, [&] {
+    warm.preprocessor.prepare(picture.view(), input, model.preprocessing.stretch, /*statistics=*/true, warm.prepared);
+  });
   add_time(times.statistics, [&] { image_statistics(luma.view()); });
   if (!PolicyHead::has_policy(model)) return;
   DecisionRule rule;
   rule.lambda = model.default_lambda;
   const auto decide = [&](Samples& whole, Samples& policy) {
     const Clock::time_point start = Clock::now();
-    const Decision& decision = adaptive.decide(prepared, rule);
+    const Decision& decision = warm.adaptive.decide(warm.prepared, rule);
     whole.add(seconds_since(start));
     policy.add(decision.policy_ms / 1e3);
   };
   decide(times.decision, times.policy);
   rule.guard = false;
-  if (!adaptive.reads_statistics(rule)) decide(times.unguarded, times.choosing);
+  if (!warm.adaptive.reads_statistics(rule)) decide(times.unguarded, times.choosing);
 }
 
 void measure_config(Session& session, const std::vector<std::uint8_t>& codes, ConfigTimes& times, Samples& stem) {
@@ -93,7 +100,7 @@ BenchTimes measure(const std::shared_ptr<const Model>& model, std::vector<Config
   times.configs = std::move(configs);
   for (ConfigTimes& config : times.configs) config.layers.resize(static_cast<std::size_t>(data.network.layer_count()));
   Session session(model, threads);
-  AdaptiveSession adaptive(model);
+  Warm warm{{}, {}, AdaptiveSession(model)};
   const Shape input = data.network.input_shape();
   const Image picture = sample_picture(input), luma = sample_picture({1, input.height, input.width});
   const std::vector<std::uint8_t> codes = sample_codes(data, picture);
@@ -101,17 +108,14 @@ BenchTimes measure(const std::shared_ptr<const Model>& model, std::vector<Config
     session.start(codes);
     session.look(config.config);  // makes its plan
   }
-  Samples peak;
   const Clock::time_point start = Clock::now();
+  PeakMeter peak(model->kernels().peak, [start] { return seconds_since(start); });
   for (int turn = 0; turn < kLeastTurns || seconds_since(start) < seconds; ++turn) {
-    std::int64_t products = 0;
-    Samples one;
-    add_time(one, [&] { products = model->kernels().peak(kPeakRounds); });
-    peak.add(static_cast<double>(products) / one.median());
-    measure_stages(data, picture, luma, adaptive, times);
+    measure_stages(data, picture, luma, warm, times);
     for (ConfigTimes& config : times.configs) measure_config(session, codes, config, times.stem);
+    peak.keep_up(seconds_since(start));
   }
-  times.peak = peak.quantile(0.9);  // a turn that was interrupted shows less
+  times.peak = peak.peak();
   return times;
 }
 

@@ -12,11 +12,11 @@
 #include "runtime/commands/eval_tally.h"
 #include "runtime/commands/judge_loop.h"
 #include "runtime/commands/options.h"
+#include "runtime/commands/profile_choice.h"
 #include "runtime/commands/replay.h"
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
 #include "runtime/kernels/kernels.h"
-#include "runtime/profile_cache.h"
 #include "runtime/sinks/progress.h"
 #include "runtime/sources/set_source.h"
 
@@ -53,7 +53,7 @@ Options eval_options(EvalFlags& flags) {
   options.text(
       "replay", "FILE", flags.replay,
       "instead of --data: judge the pictures of this decisions file again, end with 5 if one comes out otherwise");
-  options.text("profile", "FILE|off", flags.profile, kProfileHelp);
+  options.text("profile", kProfileValue, flags.profile, kProfileHelp);
   options.flag("quiet", flags.quiet, "no progress");
   return options;
 }
@@ -189,7 +189,7 @@ int run_eval(const std::vector<std::string>& args) {
   Options options = eval_options(flags);
   if (!options.parse(args)) return 0;
   check_flags(options, flags);
-  const std::shared_ptr<const Model> model = load_model(flags.model, flags.profile);
+  const std::shared_ptr<const Model> model = load_model(flags.model, flags.profile, "eval", flags.quiet);
   JudgeSettings settings;
   settings.fixed = read_bits(flags.bits, model->data());
   settings.lambda = flags.lambda.value_or(model->data().default_lambda);

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/commands/judge_loop.h"
+#include "runtime/commands/picture_judge.h"
 
 namespace bitpilot {
 
@@ -21,7 +21,7 @@ class EvalTally {
   std::uint64_t images() const { return static_cast<std::uint64_t>(relative_.size()); }
   double accuracy() const;
   double mean_relative() const;
-  /// Mean milliseconds a picture.
+  /// Mean of JudgedPicture::total_ms, as in all of latency_ms.
   double mean_ms() const;
   /// accuracy, accuracy_ci95, ece, bops, bits, configs, uncalibrated, by_family, latency_ms of the record.  At least
   /// one picture.

@@ -3,31 +3,11 @@
 #include <algorithm>
 #include <thread>
 
-#include "data/preprocess.h"
 #include "runtime/core/threads.h"
 
 namespace bitpilot {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double ms_between(Clock::time_point begin, Clock::time_point end) {
-  return std::chrono::duration<double, std::milli>(end - begin).count();
-}
-
-Frame without_pixels(const Frame& frame) {
-  Frame copy;
-  copy.source = frame.source;
-  copy.index = frame.index;
-  copy.captured = frame.captured;
-  copy.decode_ms = frame.decode_ms;
-  copy.dropped_before = frame.dropped_before;
-  copy.label = frame.label;
-  copy.family = frame.family;
-  copy.severity = frame.severity;
-  return copy;
-}
 
 std::vector<bool> live_ones(const std::vector<std::unique_ptr<Source>>& sources) {
   std::vector<bool> live;
@@ -36,26 +16,6 @@ std::vector<bool> live_ones(const std::vector<std::unique_ptr<Source>>& sources)
 }
 
 }  // namespace
-
-JudgedPicture judge_picture(AdaptiveSession& session, const ModelData& model, const Frame& frame,
-                            const std::optional<Region>& region, const DecisionRule& rule, bool features) {
-  const Clock::time_point begin = Clock::now();
-  const ImageView view = region ? part_of(frame.image.view(), *region) : frame.image.view();
-  const Prepared prepared =
-      preprocess(view, model.network.input_shape(), model.preprocessing.stretch, features || session.reads_statistics(rule));
-  JudgedPicture judged;
-  judged.preprocess_ms = ms_between(begin, Clock::now());
-  judged.decision = session.decide(prepared, rule);
-  const Clock::time_point end = Clock::now();
-  judged.total_ms = ms_between(begin, end);
-  judged.age_ms = ms_between(frame.captured, end);
-  judged.frame = without_pixels(frame);
-  judged.statistics = prepared.statistics;
-  judged.region = region;
-  judged.lambda = rule.lambda;
-  judged.guard = rule.guard;
-  return judged;
-}
 
 JudgeLoop::JudgeLoop(std::shared_ptr<const Model> model, const std::vector<std::unique_ptr<Source>>& sources,
                      const JudgeSettings& settings, JudgeListener& listener, Stop& stop)
@@ -114,7 +74,7 @@ std::vector<std::optional<Region>> JudgeLoop::parts_of(const Image& picture) con
   return {tiles.begin(), tiles.end()};
 }
 
-void JudgeLoop::judge(AdaptiveSession& session, Ticket&& ticket) {
+void JudgeLoop::judge(PictureJudge& judge, Ticket&& ticket) {
   const std::vector<std::optional<Region>> parts = parts_of(ticket.frame.image);
   if (parts.empty()) {
     order_.deliver(ticket.number, [this, number = ticket.number, name = ticket.frame.source] {
@@ -133,7 +93,7 @@ void JudgeLoop::judge(AdaptiveSession& session, Ticket&& ticket) {
   for (const std::optional<Region>& part : parts) {
     // A picture of many tiles must not hold a stop up: it then counts as queued.
     if (!judged.empty() && stop_.requested()) return order_.abandon();
-    judged.push_back(judge_picture(session, model_->data(), ticket.frame, part, rule, settings_.features));
+    judged.push_back(judge.judge(ticket.frame, part, rule, settings_.features));
     judged.back().source = ticket.source;
     judged.back().part = judged.size() - 1;
     judged.back().parts = parts.size();
@@ -150,10 +110,10 @@ void JudgeLoop::judge(AdaptiveSession& session, Ticket&& ticket) {
 }
 
 void JudgeLoop::work() {
-  AdaptiveSession session(model_);
+  PictureJudge picture_judge(model_);
   while (std::optional<Ticket> ticket = queue_.take()) {
     if (!order_.wait_for_room(ticket->number)) return;
-    judge(session, std::move(*ticket));
+    judge(picture_judge, std::move(*ticket));
   }
 }
 

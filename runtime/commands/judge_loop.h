@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "runtime/adaptive.h"
 #include "runtime/commands/budget.h"
+#include "runtime/commands/picture_judge.h"
 #include "runtime/commands/regions.h"
 #include "runtime/sinks/in_order.h"
 #include "runtime/sources/frame_queue.h"
@@ -17,24 +17,6 @@
 #include "runtime/sources/stop.h"
 
 namespace bitpilot {
-
-/// One picture, or part of one, with everything that is known of it once it is judged.
-struct JudgedPicture {
-  Frame frame;                      ///< without its pixels
-  std::size_t part = 0, parts = 1;  ///< of a picture in tiles
-  std::size_t source = 0;
-  Decision decision;
-  ImageStatistics statistics;
-  std::optional<Region> region;
-  double lambda = 0;
-  bool guard = true;
-  double age_ms = 0, preprocess_ms = 0, total_ms = 0;
-};
-
-/// Judges one picture: preprocessing, decision, times.  `region` must lie inside.  `features`: takes the picture's statistics though
-/// nothing is decided by them.
-JudgedPicture judge_picture(AdaptiveSession& session, const ModelData& model, const Frame& frame,
-                            const std::optional<Region>& region, const DecisionRule& rule, bool features = false);
 
 /// Who hears what a JudgeLoop does: one call at a time, judged pictures in the order of their tickets.
 class JudgeListener {
@@ -86,7 +68,7 @@ class JudgeLoop {
  private:
   void read(std::size_t source);
   void work();
-  void judge(AdaptiveSession& session, Ticket&& ticket);
+  void judge(PictureJudge& judge, Ticket&& ticket);
   /// What of a picture is judged: nothing where the region lies outside of it.
   std::vector<std::optional<Region>> parts_of(const Image& picture) const;
   void tell(const std::string& text);

@@ -4,12 +4,12 @@
 #include <cstdio>
 
 #include "runtime/commands/bench_model.h"
+#include "runtime/commands/profile_choice.h"
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
+#include "runtime/kernels/kernels.h"
 #include "runtime/machine.h"
 #include "runtime/profile_cache.h"
-#include "runtime/profile_measure.h"
-#include "runtime/sinks/progress.h"
 
 namespace bitpilot {
 namespace {
@@ -45,25 +45,19 @@ int run_profile(const std::vector<std::string>& args) {
                 "nothing is kept for random weights: name a file");
 
   const ModelData model = source.load("profile", hash);
-  const Kernels& kernels = active_kernels();
-  const Machine machine = this_machine(kernels, static_cast<int>(threads));
-  Progress progress("profile", static_cast<std::uint64_t>(model.network.layer_count()), Progress::style(quiet));
-  const std::vector<ProfileEntry> entries = measure_profile(
-      model, kernels, machine.threads, [&](int layers) { progress.update(static_cast<std::uint64_t>(layers)); });
-  progress.finish();
-  const std::string text = profile_text(machine, model.network, model.space, entries, measure_deciding(model, kernels));
-  const bool kept = !hash.empty() && keep_profile(text, hash, machine);
+  const Machine machine = this_machine(active_kernels(), static_cast<int>(threads));
+  const MadeProfile made = make_profile(model, hash, machine, quiet);
   if (out == "-") {
-    std::fputs(text.c_str(), stdout);
+    std::fputs(made.text.c_str(), stdout);
     return 0;
   }
-  if (!out.empty()) write_file_atomically(out, text);
+  if (!out.empty()) write_file_atomically(out, made.text);
   if (!quiet) {
     std::printf("%s on %s, %s\n", model.network.name.c_str(), machine.cpu.c_str(), machine.isa.c_str());
-    print_layers(parse_profile(text, out, model.network, model.space, machine), model, entries);
-    if (kept) std::printf("run, eval and bench use these kernels: kept in %s\n", profile_cache_file(hash, machine).c_str());
+    print_layers(parse_profile(made.text, out, model.network, model.space, machine), model, made.entries);
+    if (made.kept) std::printf("run, eval and bench use these kernels: kept in %s\n", profile_cache_file(hash, machine).c_str());
   }
-  if (out.empty() && !kept)
+  if (out.empty() && !made.kept)
     throw Error(ExitCode::kMachine, "the profile cannot be kept", profile_cache_file(hash, machine),
                 "give --out FILE, or set XDG_CACHE_HOME to a folder that can be written");
   return 0;

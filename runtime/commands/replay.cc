@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "runtime/commands/bits.h"
-#include "runtime/commands/judge_loop.h"
+#include "runtime/commands/picture_judge.h"
 #include "runtime/core/error.h"
 #include "runtime/core/json.h"
 #include "runtime/sinks/progress.h"
@@ -102,7 +102,7 @@ void add_to_shots(std::vector<Shot>& shots, const Recorded& record, bool may_joi
 class Replayer {
  public:
   Replayer(std::shared_ptr<const Model> model, const std::optional<BitConfig>& fixed, Progress& progress, Stop& stop)
-      : model_(std::move(model)), session_(model_), fixed_(fixed), progress_(progress), stop_(stop) {}
+      : judge_(std::move(model)), fixed_(fixed), progress_(progress), stop_(stop) {}
 
   void play(Source& source, const std::vector<Shot>& shots) {
     std::size_t next = 0;
@@ -131,15 +131,13 @@ class Replayer {
     if (record.region && inside(*record.region, width, height) != record.region) {
       why = "the picture is smaller than the recorded region";
     } else {
-      why = difference(record,
-                       judge_picture(session_, model_->data(), frame, record.region, {fixed_, record.lambda, record.guard}).decision);
+      why = difference(record, judge_.judge(frame, record.region, {fixed_, record.lambda, record.guard}).decision);
     }
     if (!why.empty() && result.different++ == 0) result.first_difference = record.source + ": " + why;
     progress_.update(result.compared);
   }
 
-  std::shared_ptr<const Model> model_;
-  AdaptiveSession session_;
+  PictureJudge judge_;
   std::optional<BitConfig> fixed_;
   Progress& progress_;
   Stop& stop_;

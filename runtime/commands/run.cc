@@ -9,9 +9,9 @@
 #include "runtime/commands/bits.h"
 #include "runtime/commands/judge_loop.h"
 #include "runtime/commands/options.h"
+#include "runtime/commands/profile_choice.h"
 #include "runtime/commands/record.h"
 #include "runtime/core/error.h"
-#include "runtime/profile_cache.h"
 #include "runtime/sinks/json_lines.h"
 #include "runtime/sinks/progress.h"
 
@@ -45,7 +45,7 @@ Options run_options(RunFlags& flags) {
                  "price of cost, instead of --budget; the model's own if neither is given");
   options.text("bits", "BITS", flags.bits, kBitsHelp);
   options.text("guard", "on|off", flags.guard, kGuardHelp);
-  options.text("profile", "FILE|off", flags.profile, kProfileHelp);
+  options.text("profile", kProfileValue, flags.profile, kProfileHelp);
   options.integer("max-frames", "N", flags.max_frames, 1, std::int64_t{1} << 60, "stop after N pictures");
   options.integer("threads", "N", flags.threads, 1, 64,
                   "pictures judged at one time; one for each source, up to the cores, if not given");
@@ -184,7 +184,7 @@ int run_run(const std::vector<std::string>& args) {
   RunFlags flags;
   Options options = run_options(flags);
   if (!options.parse(args)) return 0;
-  const std::shared_ptr<const Model> model = load_model(flags.model, flags.profile);
+  const std::shared_ptr<const Model> model = load_model(flags.model, flags.profile, "run", flags.quiet);
   const JudgeSettings settings = read_settings(flags, model->data());
   if (!settings.fixed) warn_of_prices(*model, flags.budget, settings.guard);
   Stop stop;

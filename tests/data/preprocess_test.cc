@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
+#include "data/preprocessor.h"
 #include "data/resize.h"
 #include "tests/data/errors.h"
 #include "tests/data/pictures.h"
@@ -167,6 +169,24 @@ TEST_CASE("data/preprocess: rows with padding behind them are read by their stri
   view.width = 28;
   CHECK(preprocess(view, {1, 28, 28}).codes == preprocess(cut.view(), {1, 28, 28}).codes);
   CHECK(preprocess(view, {1, 20, 20}).codes == preprocess(cut.view(), {1, 20, 20}).codes);
+}
+
+TEST_CASE("data/preprocess: memory that held other pictures changes nothing") {
+  Preprocessor preprocessor;
+  Prepared prepared;
+  std::uint64_t seed = 0;
+  for (const auto& [height, width] : {std::pair{61, 47}, {28, 28}, {9, 40}, {200, 30}, {20, 20}, {28, 28}})
+    for (const int channels : {3, 1})
+      for (const Shape& input : {Shape{1, 28, 28}, Shape{3, 28, 28}, Shape{1, 9, 33}})
+        for (const bool statistics : {true, false}) {
+          INFO(height, " x ", width, " x ", channels, " to ", input.height, " x ", input.width, " x ", input.channels);
+          const Image picture = noise_picture(height, width, channels, ++seed);
+          const bool stretch = seed % 3 != 0;
+          preprocessor.prepare(picture.view(), input, stretch, statistics, prepared);
+          const Prepared alone = preprocess(picture.view(), input, stretch, statistics);
+          CHECK(prepared.codes == alone.codes);
+          CHECK(std::memcmp(prepared.statistics.values.data(), alone.statistics.values.data(), sizeof(alone.statistics.values)) == 0);
+        }
 }
 
 TEST_CASE("data/preprocess: an empty picture or one of two channels is refused") {

@@ -6,7 +6,7 @@
 
 #include "data/codecs/decode.h"
 #include "experiments/training_data.h"
-#include "runtime/commands/judge_loop.h"
+#include "runtime/commands/picture_judge.h"
 #include "runtime/sources/set_source.h"
 #include "tests/data/pictures.h"
 #include "tests/policy/synthetic_outcomes.h"
@@ -43,7 +43,7 @@ std::map<std::string, Judged> by_eval(const std::string& data, const std::string
   SourceOptions options;
   options.media_program = std::string(BITPILOT_BIN_DIR) + "/bitpilot-media";
   SetSource source({data, mixture, /*seed=*/1, /*limit=*/0}, options, stop);
-  AdaptiveSession session(model);
+  PictureJudge judge(model);
   const ModelData& of_model = model->data();
   const DecisionRule rule{.fixed = of_model.anchors[kAnchor].config};
   std::map<std::string, Judged> judged;
@@ -51,7 +51,7 @@ std::map<std::string, Judged> by_eval(const std::string& data, const std::string
     REQUIRE(event.kind == SourceEvent::Kind::kFrame);
     const std::string name = event.frame.source;
     judged[name].codes = preprocess(event.frame.image.view(), of_model.network.input_shape(), of_model.preprocessing.stretch).codes;
-    judged[name].decision = judge_picture(session, of_model, event.frame, std::nullopt, rule).decision;
+    judged[name].decision = judge.judge(event.frame, std::nullopt, rule).decision;
     judged[name].frame = std::move(event.frame);
   }
   return judged;

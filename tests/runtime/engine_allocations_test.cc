@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "data/picture_sums.h"
+#include "data/preprocessor.h"
 #include "runtime/adaptive.h"
 #include "runtime/engine/engine.h"
 #include "runtime/random_policy.h"
@@ -118,6 +119,37 @@ TEST_CASE("runtime/adaptive: a warm decision by a fixed rule or without a policy
     for (const DecisionRule* rule : {&other, &policy})
       for (const Prepared& picture : pictures) session.decide(picture, *rule);
   }
+  CHECK(allocation_count() == before);
+}
+
+TEST_CASE("runtime/adaptive: warm preprocessing, statistics and decision together allocate nothing for a picture") {
+  const ModelData data = adaptive_model(2, true);
+  std::vector<Image> pictures;  // of the network's size, and others that shrink or grow; gray and colour
+  for (const auto& [height, width] : {std::pair{12, 12}, {40, 25}, {9, 30}, {64, 64}, {10, 8}})
+    for (const int channels : {1, 3}) {
+      Random random(6, "picture", pictures.size());
+      Image& image = pictures.emplace_back(height, width, channels);
+      for (std::uint8_t& pixel : image.pixels) pixel = static_cast<std::uint8_t>(random.below(256));
+    }
+  AdaptiveSession session(std::make_shared<Model>(data));
+  Preprocessor preprocessor;
+  Prepared prepared, colour;
+  const DecisionRule fixed{uniform_config(data.space, 2, 8), 0}, policy{std::nullopt, 0.4};
+  const auto judge_all = [&] {
+    int looks = 0;
+    for (const Image& picture : pictures)
+      for (const DecisionRule* rule : {&fixed, &policy}) {
+        const bool statistics = session.reads_statistics(*rule);
+        preprocessor.prepare(picture.view(), data.network.input_shape(), data.preprocessing.stretch, statistics, prepared);
+        looks += static_cast<int>(session.decide(prepared, *rule).looks.size());
+        preprocessor.prepare(picture.view(), {3, 16, 16}, data.preprocessing.stretch, statistics, colour);
+      }
+    return looks;
+  };
+  const int looks = judge_all();
+  CHECK(looks > 2 * static_cast<int>(pictures.size()));
+  const long before = allocation_count();
+  CHECK(judge_all() == looks);
   CHECK(allocation_count() == before);
 }
 

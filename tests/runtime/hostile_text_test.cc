@@ -46,7 +46,7 @@ void damage_and_read(const std::string& sound, bool json, std::initializer_list<
 /// Three decision records as `run` writes them.
 std::string decision_lines(const std::shared_ptr<const Model>& model) {
   const DecisionLines lines(model);
-  AdaptiveSession session(model);
+  PictureJudge judge(model);
   std::string text;
   for (std::uint64_t i = 0; i < 3; ++i) {
     Frame frame;
@@ -55,7 +55,7 @@ std::string decision_lines(const std::shared_ptr<const Model>& model) {
       frame.image.pixels[p] = static_cast<std::uint8_t>(p * (i + 3) % 251);
     frame.source = "rtsp://192.0.2.1/" + std::to_string(i);
     const std::optional<Region> region = i == 0 ? std::nullopt : std::optional(Region{0, 1, 20, 20 + static_cast<int>(i)});
-    text += lines.line(judge_picture(session, model->data(), frame, region, {std::nullopt, 0.3, true}), i) + "\n";
+    text += lines.line(judge.judge(frame, region, {std::nullopt, 0.3, true}), i) + "\n";
   }
   return text;
 }

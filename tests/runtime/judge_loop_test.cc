@@ -202,7 +202,7 @@ TEST_CASE("commands/judge_loop: a picture of too many tiles ends it as wrong usa
 }
 
 TEST_CASE("commands/judge_loop: a region is judged like the picture of that part alone") {
-  bitpilot::AdaptiveSession session(model());
+  bitpilot::PictureJudge judge(model());
   NoiseSource source("b", 1);
   Frame frame = source.next().frame, part = frame;
   const Region region{3, 5, 11, 9};
@@ -210,18 +210,18 @@ TEST_CASE("commands/judge_loop: a region is judged like the picture of that part
   for (int y = 0; y < 9; ++y)
     for (int x = 0; x < 11; ++x)
       part.image.pixels[static_cast<std::size_t>(y * 11 + x)] = frame.image.view().row(y + 5)[x + 3];
-  const JudgedPicture of_region = judge_picture(session, model()->data(), frame, region, {});
-  const JudgedPicture of_part = judge_picture(session, model()->data(), part, std::nullopt, {});
+  const JudgedPicture of_region = judge.judge(frame, region, {});
+  const JudgedPicture of_part = judge.judge(part, std::nullopt, {});
   CHECK(of_region.decision.scores == of_part.decision.scores);
   CHECK(of_region.statistics.values == of_part.statistics.values);
 }
 
 TEST_CASE("commands/record: a line says what was decided, and names with quotes, line ends and broken UTF-8 survive") {
-  bitpilot::AdaptiveSession session(model());
+  bitpilot::PictureJudge judge(model());
   NoiseSource source("c", 1);
   Frame frame = source.next().frame;
   frame.source = "a\"b\nc\xff\xe2\x80\xa8.png";
-  const JudgedPicture judged = judge_picture(session, model()->data(), frame, Region{1, 2, 3, 4}, {std::nullopt, 0.25});
+  const JudgedPicture judged = judge.judge(frame, Region{1, 2, 3, 4}, {std::nullopt, 0.25});
   const std::string line = bitpilot::DecisionLines(model()).line(judged, 17);
   CHECK(line.find('\n') == std::string::npos);
   CHECK(line.starts_with("{\"schema\":\"bitpilot.decision/1\",\"sequence\":17,\"source\":"));
@@ -240,10 +240,10 @@ TEST_CASE("commands/record: a line says what was decided, and names with quotes,
 }
 
 TEST_CASE("commands/record: no score without a policy, no number that is not finite") {
-  bitpilot::AdaptiveSession session(model());
+  bitpilot::PictureJudge judge(model());
   NoiseSource source("d", 1);
   const bitpilot::DecisionRule fixed{bitpilot::uniform_config(model()->data().space, 2, 2), 0};
-  JudgedPicture judged = judge_picture(session, model()->data(), source.next().frame, std::nullopt, fixed, /*features=*/true);
+  JudgedPicture judged = judge.judge(source.next().frame, std::nullopt, fixed, /*features=*/true);
   judged.statistics.values[0] = std::numeric_limits<float>::quiet_NaN();
   const nlohmann::json json = nlohmann::json::parse(bitpilot::DecisionLines(model()).line(judged, 0));
   CHECK_FALSE(json["quality"].contains("score"));

@@ -15,7 +15,7 @@ using namespace bitpilot;
 
 namespace {
 
-const Machine kHere{"a processor", "avx2", 1, "0.1.0"};
+const Machine kHere{"a processor", "avx2", 1, "0.1.0", "some ways"};
 constexpr const char* kHash = "sha256:aa";
 
 /// XDG_CACHE_HOME for as long as it lives.
@@ -60,8 +60,13 @@ TEST_CASE("profile_cache: what was kept is found for the same model and machine 
   CHECK(!find_profile("off", model, kHash, kHere));
   CHECK(!find_profile("", model, "sha256:bb", kHere));
   CHECK(!find_profile("", model, "", kHere));  // random weights have no hash
-  for (const Machine& other : {Machine{"another", "avx2", 1, "0.1.0"}, Machine{"a processor", "scalar", 1, "0.1.0"},
-                               Machine{"a processor", "avx2", 2, "0.1.0"}, Machine{"a processor", "avx2", 1, "0.2.0"}}) {
+  std::vector<Machine> others(5, kHere);
+  others[0].cpu = "another";
+  others[1].isa = "scalar";
+  others[2].threads = 2;
+  others[3].version = "0.2.0";
+  others[4].kernels = "other ways";
+  for (const Machine& other : others) {
     CHECK(profile_cache_file(kHash, other) != profile_cache_file(kHash, kHere));
     CHECK(!find_profile("", model, kHash, other));
   }

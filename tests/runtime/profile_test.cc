@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "runtime/core/backbones.h"
@@ -14,7 +15,7 @@ using namespace bitpilot;
 
 namespace {
 
-const Machine kHere{"a processor", "avx2", 1, "0.1.0"};
+const Machine kHere{"a processor", "avx2", 1, "0.1.0", "some ways"};
 
 struct Small {
   Network network = resnet8({3, 16, 16}, 10);
@@ -89,9 +90,15 @@ TEST_CASE("profile: times of another processor, instruction set, number of threa
   Machine newer = kHere;
   newer.version = "9.9.9";
   CHECK(refusal(small, newer).empty());
-  CHECK(refusal(small, {"another one", "avx2", 1, ""}).find("another processor: a processor") != std::string::npos);
-  CHECK(refusal(small, {"a processor", "scalar", 1, ""}).find("instruction set: avx2") != std::string::npos);
-  CHECK(refusal(small, {"a processor", "avx2", 2, ""}).find("number of threads") != std::string::npos);
+  const auto refused_where = [&](auto&& change) {
+    Machine other = kHere;
+    change(other);
+    return refusal(small, other);
+  };
+  CHECK(refused_where([](Machine& m) { m.cpu = "another one"; }).find("another processor: a processor") != std::string::npos);
+  CHECK(refused_where([](Machine& m) { m.isa = "scalar"; }).find("instruction set: avx2") != std::string::npos);
+  CHECK(refused_where([](Machine& m) { m.threads = 2; }).find("number of threads") != std::string::npos);
+  CHECK(refused_where([](Machine& m) { m.kernels = "other ways"; }).find("another build, with other kernels: some ways") != std::string::npos);
   const Network other = resnet8({3, 16, 16}, 11);
   const BitSpace space = make_bit_space(other, {2, 4, 8});
   CHECK_THROWS_AS(parse_profile(small.text(), "p.json", other, space, kHere), Error);
@@ -99,6 +106,30 @@ TEST_CASE("profile: times of another processor, instruction set, number of threa
   std::string negative = small.text();
   negative.replace(negative.find("\"ms\": "), 6, "\"ms\": -");
   CHECK_THROWS_AS(parse_profile(negative, "p.json", small.network, small.space, kHere), Error);
+}
+
+TEST_CASE("machine: kernels that list other ways, or the same ones in another order, have another digest") {
+  const std::string digest = ways_digest(kScalarKernels);
+  CHECK(digest.size() == 64);
+  CHECK(this_machine(kScalarKernels, 1).kernels == digest);
+  Kernels same = kScalarKernels;
+  same.name = "rebuilt";
+  CHECK(ways_digest(same) == digest);
+  std::vector<std::string> digests{digest};
+  const auto add = [&](int (*packings)(const ConvShape&, Packing (&)[kMaxPackings])) {
+    Kernels kernels = kScalarKernels;
+    kernels.packings = packings;
+    digests.push_back(ways_digest(kernels));
+  };
+  static constexpr Packing kWords{Packing::Format::kWords, 4, Packing::Lanes::kPixels}, kBytes{Packing::Format::kBytes, 4, Packing::Lanes::kPixels};
+  add([](const ConvShape&, Packing (&legal)[kMaxPackings]) { return legal[0] = kBytes, 1; });
+  add([](const ConvShape&, Packing (&legal)[kMaxPackings]) { return legal[0] = kWords, legal[1] = kBytes, 2; });
+  add([](const ConvShape&, Packing (&legal)[kMaxPackings]) { return legal[0] = kBytes, legal[1] = kWords, 2; });
+  add([](const ConvShape& shape, Packing (&legal)[kMaxPackings]) {
+    return legal[0] = kWords, legal[1] = kBytes, shape.highest < 128 && shape.active_out < 16 ? 2 : 1;
+  });
+  std::sort(digests.begin(), digests.end());
+  CHECK(std::unique(digests.begin(), digests.end()) == digests.end());
 }
 
 TEST_CASE(
