@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "experiments/cost_choice.h"
+#include "experiments/methods/method.h"
 #include "experiments/train_run.h"
 #include "runtime/commands/options.h"
 #include "runtime/core/error.h"
@@ -18,16 +19,23 @@ namespace bitpilot {
 
 namespace {
 
+/// The recipe, its method's settings read too.
+Recipe checked_recipe(const nlohmann::json& json, const std::string& where) {
+  Recipe recipe = recipe_from_json(json, where);
+  make_method(recipe);  // throws on its settings
+  return recipe;
+}
+
 /// A wrong value in the file is bad data, a wrong --set is wrong usage.
 Recipe read_recipe(const std::string& config, const std::vector<std::string>& settings) {
   const nlohmann::json file = parse_json(read_file(config), config);
   nlohmann::json json = file;
   for (const std::string& setting : settings) apply_setting(&json, setting);
   try {
-    return recipe_from_json(json, settings.empty() ? config : "--set, " + config);
+    return checked_recipe(json, settings.empty() ? config : "--set, " + config);
   } catch (const Error& error) {
     if (settings.empty()) throw;
-    recipe_from_json(file, config);  // throws if the file is the one at fault
+    checked_recipe(file, config);  // throws if the file is the one at fault
     Error usage = error;
     usage.code = ExitCode::kUsage;
     throw usage;

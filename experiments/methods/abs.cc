@@ -13,6 +13,7 @@
 // "two_stage" is the control: half of the search prunes at 8 bits, the other half learns bits.
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "experiments/config_trials.h"
 #include "experiments/methods/method.h"
@@ -100,8 +101,6 @@ class Abs : public Method {
     const double spent = bops.cost(found);
     supernet.set_quantizers(nullptr);
     ModelData model = export_paths(*training, {{recipe.paths.front().name, found}});
-    // The recipe's path offers its own bits alone.
-    model.space = make_bit_space(model.network, options_.ladder, model.space.block);
     json record{{"name", "abs"},
                 {"lambda", options_.lambda},
                 {"two_stage", options_.two_stage},
@@ -110,6 +109,7 @@ class Abs : public Method {
                 {"of_uniform8", spent / bops.reference()},
                 {"of_uniform4", spent / bops.cost(uniform_config(supernet.space(), 4, 4))}};
     pack_single_widths(&model);
+    offer_stored(&model);
     const SizeAccount whole = account_size(model, found);
     const auto tell = [&](const char* as) {  // of its bits alone: how wide the anchor is does not count
       SizeAccount size = account_size(model, found);
@@ -120,6 +120,7 @@ class Abs : public Method {
     tell("whole");
     drop_idle_filters(&model);
     tell("pruned");
+    record["of_pruned_uniform8"] = spent / bops_table(model.network, model.space).reference();  // what the file's own "relative" says
     training->model = std::move(model);
     record["validation"] = validated(*training);
     std::cout << recipe.name << "  " << to_string(found, supernet.space()) << "  " << record["of_uniform4"] << " of uniform 4 bits, validation "
@@ -128,6 +129,17 @@ class Abs : public Method {
   }
 
  private:
+  /// Each layer offers what its file holds: the found bits, and where weights are stored at 8 bits the narrower rungs that follow from them.
+  void offer_stored(ModelData* model) const {
+    const BitConfig& found = model->anchors.front().config;
+    for (std::size_t l = 0; l < found.size(); ++l) {
+      if (model->space.layers[l].fixed) continue;
+      std::set<int> offered{found[l].weight, found[l].activation};
+      if (model->weights[l].stored_bits == 8) offered.insert(options_.ladder.begin(), options_.ladder.end());
+      model->space.layers[l].bits = {offered.begin(), offered.end()};
+    }
+  }
+
   SuperBitOptions options_;
   bool searching_ = true;
   std::shared_ptr<SuperBits> search_;

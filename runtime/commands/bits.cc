@@ -31,15 +31,20 @@ std::optional<std::pair<int, int>> widths(const std::string& text) {
 
 /// Why the model cannot run `bits` in `layer`, "" if it can.
 std::string refused(const ModelData& model, int layer, const LayerBits& bits) {
-  const LayerSpace& space = model.space.layers[static_cast<std::size_t>(layer)];
-  const auto offers = [&](int width) {
-    return std::find(space.bits.begin(), space.bits.end(), width) != space.bits.end();
+  const std::vector<int>& values = model.space.layers[static_cast<std::size_t>(layer)].bits;
+  const std::vector<int> weights = weight_widths(model, layer);
+  const auto offers = [](const std::vector<int>& widths, int width) {
+    return std::find(widths.begin(), widths.end(), width) != widths.end();
   };
-  if (offers(bits.weight) && offers(bits.activation)) return "";
-  std::string list;
-  for (const int width : space.bits) list += (list.empty() ? "" : ", ") + std::to_string(width);
+  if (offers(weights, bits.weight) && offers(values, bits.activation)) return "";
+  const auto list = [](const std::vector<int>& widths) {
+    std::string text;
+    for (const int width : widths) text += (text.empty() ? "" : ", ") + std::to_string(width);
+    return text;
+  };
   const std::string asked = std::to_string(bits.weight) + "/" + std::to_string(bits.activation);
-  return asked + " bits are not offered in " + model.network.layer(layer).name + " (it has " + list + ")";
+  return asked + " bits are not offered in " + model.network.layer(layer).name + " (it has " + list(values) +
+         (weights == values ? ")" : "; weights are stored at " + list(weights) + ")");
 }
 
 void check_offered(const ModelData& model, const BitConfig& config, ExitCode code, const std::string& where) {
@@ -50,6 +55,12 @@ void check_offered(const ModelData& model, const BitConfig& config, ExitCode cod
 }
 
 }  // namespace
+
+std::vector<int> weight_widths(const ModelData& model, int layer) {
+  const auto l = static_cast<std::size_t>(layer);
+  const int stored = model.weights[l].stored_bits;
+  return stored < 8 ? std::vector<int>{stored} : model.space.layers[l].bits;
+}
 
 BitConfig parse_config(const std::string& json_text, const std::string& where, const ModelData& model) {
   const nlohmann::json json = parse_json(json_text, where);

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "runtime/format/model_data.h"
 
@@ -19,6 +20,8 @@ std::optional<BitConfig> read_bits(const std::string& text, const ModelData& mod
 /// [[weight, activation, blocks], …] of the adaptive layers, or of all layers, as decision records have it.  `where` is
 /// for messages.
 BitConfig parse_config(const std::string& json_text, const std::string& where, const ModelData& model);
+/// Widths that a layer's weights can run at: what the layer offers, or the one width that its codes are stored at.  Values take every offered one.
+std::vector<int> weight_widths(const ModelData& model, int layer);
 /// Name of a configuration in records: its anchor's, else its bits.
 std::string config_name(const BitConfig& config, const ModelData& model);
 

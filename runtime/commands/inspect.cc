@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "runtime/commands/bits.h"
 #include "runtime/commands/options.h"
 #include "runtime/commands/policy_evidence.h"
 #include "runtime/core/cost.h"
@@ -37,6 +38,7 @@ Json layers_of(const ModelData& model) {
                       {"weights", network.weight_count(l)},
                       {"stored_bits", model.weights[i].stored_bits},
                       {"bits", model.space.layers[i].bits},
+                      {"weight_bits", weight_widths(model, l)},
                       {"blocks", model.space.layers[i].blocks},
                       {"width_group", network.width_groups()[i]}});
   }
@@ -85,6 +87,18 @@ std::string shape_text(const Shape& shape) {
   return std::to_string(shape.channels) + "x" + std::to_string(shape.height) + "x" + std::to_string(shape.width);
 }
 
+/// "2,4,8", or weights apart from values, as --bits has them: "2/2,8".
+std::string offered_text(const ModelData& model, int layer) {
+  const auto list = [](const std::vector<int>& widths) {
+    std::string text;
+    for (const int width : widths) text += (text.empty() ? "" : ",") + std::to_string(width);
+    return text;
+  };
+  const std::vector<int>& values = model.space.layers[static_cast<std::size_t>(layer)].bits;
+  const std::vector<int> weights = weight_widths(model, layer);
+  return weights == values ? list(values) : list(weights) + "/" + list(values);
+}
+
 void print_layers(const ModelData& model) {
   const Network& network = model.network;
   std::printf("  %-24s %-10s %-14s %12s %10s  %-10s %s\n", "layer", "kind", "output", "MACs", "weights", "bits",
@@ -92,13 +106,12 @@ void print_layers(const ModelData& model) {
   for (int l = 0; l < network.layer_count(); ++l) {
     const Node& node = network.layer(l);
     const LayerSpace& space = model.space.layers[static_cast<std::size_t>(l)];
-    std::string bits, kind = node.op == Op::kLinear ? "linear" : network.depthwise(l) ? "depthwise" : "conv";
+    std::string kind = node.op == Op::kLinear ? "linear" : network.depthwise(l) ? "depthwise" : "conv";
     if (node.op != Op::kLinear)
       kind += " " + std::to_string(node.kernel) + (node.stride > 1 ? "/" + std::to_string(node.stride) : "");
-    for (const int width : space.bits) bits += (bits.empty() ? "" : ",") + std::to_string(width);
     std::printf("  %-24s %-12s %-12s %12lld %10lld  %-10s %d\n", node.name.c_str(), kind.c_str(),
                 shape_text(node.shape).c_str(), static_cast<long long>(network.macs(l)),
-                static_cast<long long>(network.weight_count(l)), bits.c_str(), space.blocks);
+                static_cast<long long>(network.weight_count(l)), offered_text(model, l).c_str(), space.blocks);
   }
 }
 

@@ -19,7 +19,7 @@ inline constexpr const char* kProfileHelp =
 /// This machine's times of a model.
 struct MadeProfile {
   std::vector<ProfileEntry> entries;
-  std::string text;   ///< bitpilot.profile/2
+  std::string text;   ///< bitpilot.profile/3
   bool kept = false;  ///< for later starts, where the model has a hash
 };
 

@@ -2,7 +2,7 @@
 # ABS as a whole: searched, fine-tuned, pruned filters gone from the file; resumed to the same bytes; its curve against another run.
 set -u
 [ "${BITPILOT_TRAINING:-ON}" = ON ] || { echo "skipped: built without the training side"; exit 0; }
-train=$BITPILOT_BIN/bitpilot-train
+train=$BITPILOT_BIN/bitpilot-train bitpilot=$BITPILOT_BIN/bitpilot
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed=0
@@ -28,7 +28,24 @@ floats = [json.load(open(f"{sys.argv[1]}/{run}/summary.json"))["float"] for run 
 assert floats[0] == floats[1], floats  # the float network is whole in both
 anchor = json.load(open(f"{sys.argv[1]}/dear/summary.json"))["anchors"]["abs"]
 assert abs(anchor["bops"] / dear["bops"] - 1) < 1e-9, (anchor["bops"], dear["bops"])
+assert abs(anchor["relative"] / dear["of_pruned_uniform8"] - 1) < 1e-9 and dear["of_pruned_uniform8"] > dear["of_uniform8"], (anchor, dear)
 PY
+
+# A file offers what it stores: the found bits, and what follows from 8-bit codes.
+for run in dear free; do "$bitpilot" inspect "$work/$run/model.safetensors" --json "$work/$run.json" >"$work/log" 2>&1 || { cat "$work/log"; fail "inspect of $run"; }; done
+python3 - "$work" <<'PY' || fail "what the files offer"
+import json, sys
+for run in ("dear", "free"):
+    described = json.load(open(f"{sys.argv[1]}/{run}.json"))
+    layers, (anchor,) = described["network"]["layers"][1:-1], described["anchors"]
+    for layer, (weight, value, _) in zip(layers, anchor["bits"], strict=True):
+        stored = layer["stored_bits"]
+        assert stored == weight and layer["weight_bits"] == ([stored] if stored < 8 else [2, 4, 8]), layer
+        assert layer["bits"] == (sorted({weight, value}) if stored < 8 else [2, 4, 8]), layer
+PY
+"$bitpilot" eval --model "$work/dear/model.safetensors" --data fashion-mnist --limit 20 --bits 8 --quiet >"$work/log" 2>&1
+[ $? -eq 2 ] && grep -q '8/8 bits are not offered' "$work/log" || fail "8 bits of a file of 2-bit weights: $(cat "$work/log")"
+"$bitpilot" eval --model "$work/dear/model.safetensors" --data fashion-mnist --limit 20 --bits abs --quiet >"$work/log" 2>&1 || { cat "$work/log"; fail "the found bits"; }
 
 # Killed while it searches (steps 9 to 16) or fine-tunes (17 to 24), resumed from the checkpoint.
 for when in 'search step-000000\(09\|1[0-5]\)' 'tuning step-000000\(19\|2\)'; do
@@ -87,7 +104,7 @@ grep -q '<svg' "$work/curve.svg" || fail "no picture"
 # What the recipe alone can tell is refused before anything is trained.
 refuse() {  # WORD SETTING…
   search "${@:2}" --out "$work/refused" >"$work/bad.log" 2>&1
-  [ $? -eq 3 ] && grep -q "$1" "$work/bad.log" && [ ! -e "$work/refused/float.safetensors" ] || fail "${*:2}: $(cat "$work/bad.log")"
+  [ $? -eq 2 ] && grep -q "$1" "$work/bad.log" && [ ! -e "$work/refused" ] || fail "${*:2}: $(cat "$work/bad.log")"
 }
 refuse 'take \[2, 4, 8\]' --set method.ladder=[2,3]
 refuse 'ReLU' --set backbone=mobilenet_v2

@@ -59,7 +59,7 @@ expect 0 "run --profile off" "$bitpilot" run --model "$folder/model.safetensors"
 [ ! -e "$XDG_CACHE_HOME" ] || fail "run --profile off keeps a profile"
 expect 0 "run --profile make" "$bitpilot" run --model "$folder/model.safetensors" --source "$folder/photos" --profile make --quiet --decisions "$folder/made.jsonl"
 kept=$(echo "$XDG_CACHE_HOME"/bitpilot/profile-*.json)
-says "$kept" bitpilot.profile/2 "what run --profile make keeps"
+says "$kept" bitpilot.profile/3 "what run --profile make keeps"
 expect 0 "replay of it" "$bitpilot" eval --model "$folder/model.safetensors" --replay "$folder/off.jsonl" --profile make --quiet
 says out "1 decisions judged again, 0 different" "decisions with other kernels"
 cp "$kept" "$folder/kept.json"

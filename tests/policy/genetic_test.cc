@@ -8,6 +8,7 @@
 #include "policy/taught_predictor.h"
 #include "runtime/core/backbones.h"
 #include "runtime/core/error.h"
+#include "runtime/core/random.h"
 
 using namespace bitpilot;
 
@@ -58,6 +59,40 @@ TEST_CASE("policy/genetic: the result keeps the budget and is no worse than the 
     for (const SearchPoint& point : result.remeasured) CHECK(setting.relative(point.config) <= budget);
     CHECK(std::is_sorted(result.predicted.rbegin(), result.predicted.rend()));
     check_config(setting.network, setting.space, result.best.config);
+  }
+}
+
+TEST_CASE("policy/genetic: by a predictor that errs, too, the result is no worse than the best of 200 random configurations of its own cost") {
+  const Setting setting;
+  for (const double budget : {0.09, 0.2}) {
+    INFO("budget ", budget);
+    GeneticOptions options;
+    options.budget = budget;
+    options.generations = 30;
+    double mean = 0, square = 0;
+    constexpr int kDrawn = 200;
+    for (const BitConfig& config : random_configs_at(setting.all, budget, 0.02, kDrawn, 4)) {
+      const double accuracy = made_up(config).accuracy;
+      mean += accuracy / kDrawn;
+      square += accuracy * accuracy / kDrawn;
+    }
+    // It errs by half of what configurations of one cost differ by, about each of them in its own way, the same at every asking.
+    const double error = 0.5 * std::sqrt(square - mean * mean);
+    const ConfigPredictor erring = [error](const std::vector<BitConfig>& configs) {
+      std::vector<double> values = predicted(configs);
+      for (std::size_t i = 0; i < configs.size(); ++i) {
+        std::uint64_t key = 0;
+        for (const LayerBits& bits : configs[i]) key = key * 81 + static_cast<std::uint64_t>(9 * bits.weight + bits.activation);
+        values[i] += error * Random(1, "a predictor's error", key).normal();
+      }
+      return values;
+    };
+    const GeneticResult result = genetic_search(setting.all, erring, made_up, options);
+    double best = 1e9;
+    for (const BitConfig& config : random_configs_at(setting.all, setting.relative(result.best.config), 0.02, kDrawn, 3))
+      best = std::min(best, made_up(config).loss);
+    MESSAGE("loss ", result.best.loss, ", the best of the random ones ", best);
+    CHECK(result.best.loss <= best);
   }
 }
 

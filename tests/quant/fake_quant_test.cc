@@ -60,6 +60,38 @@ TEST_CASE("quant/fake_quant: weight gradients follow the learned-step-size rule 
   }
 }
 
+TEST_CASE("quant/fake_quant: beyond the clips gradients are the difference quotients, at the middle of a bin the step has none") {
+  constexpr double kStep = 0.02;
+  constexpr float kBy = 1e-2F;  // of the step's logarithm: the quotient is off by a sixth of its square
+  for (int bits = 2; bits <= 8; ++bits) {
+    INFO("bits ", bits);
+    const double wide = kStep * (1 << (8 - bits));
+    const int lowest = integer::signed_lowest(bits), highest = integer::signed_highest(bits);
+    const auto sum = [&](const Tensor& w, double log_step) { return quantize_weights(w, torch::full({1}, log_step), bits).sum().item<double>(); };
+    const auto gradients = [&](const Tensor& at) {
+      Tensor w = at.clone().set_requires_grad(true), log_step = torch::full({1}, std::log(kStep)).set_requires_grad(true);
+      quantize_weights(w, log_step, bits).sum().backward();
+      return std::pair{w.grad(), log_step.grad().item<double>() * std::sqrt(static_cast<double>(at.numel()) * highest)};
+    };
+    for (const double side : {-1.0, 1.0}) {
+      const Tensor clipped = torch::tensor({3.0, 5.0, 9.0}).to(torch::kFloat).view({1, 3}) * static_cast<float>(side);
+      const auto [of_weights, of_step] = gradients(clipped);
+      const double quotient = (sum(clipped, std::log(kStep) + kBy) - sum(clipped, std::log(kStep) - kBy)) / (2 * kBy);
+      CHECK(of_step == doctest::Approx(quotient).epsilon(1e-3).scale(0));
+      CHECK(sum(clipped * 1.01, std::log(kStep)) == sum(clipped, std::log(kStep)));
+      CHECK(of_weights.abs().max().item<double>() == 0);
+    }
+    // The two outermost codes stand on the edge of the clips.
+    const Tensor middles = torch::arange(lowest + 1, highest).to(torch::kFloat).view({1, -1}) * static_cast<float>(wide);
+    const auto [of_weights, of_step] = gradients(middles);
+    CHECK(std::abs(of_step) < 1e-3 * wide * static_cast<double>(middles.numel()));  // code and value agree there, but for float32
+    // Straight-through is the quotient over a whole bin.
+    const Tensor log_step = torch::full({1}, std::log(kStep));
+    const Tensor moved = quantize_weights(middles + static_cast<float>(wide), log_step, bits) - quantize_weights(middles, log_step, bits);
+    CHECK(torch::allclose(moved / wide, of_weights, 1e-4, 1e-4));
+  }
+}
+
 TEST_CASE("quant/fake_quant: activation gradients follow the learned-step-size rule, unsigned and signed") {
   for (const bool is_signed : {false, true}) {
     for (int bits = 2; bits <= 8; bits += 2) {

@@ -205,6 +205,47 @@ TEST_CASE("quant/super_bits: a higher threshold lowers the cost, for every gate 
   CHECK(of_filters[toy.layer("block1.conv2")].item<double>() == 0);
 }
 
+TEST_CASE("quant/super_bits: the original gates compare mean squares with thresholds as they are, and learn by the slope of sigmoid(A - alpha)") {
+  SuperBitOptions options;
+  options.original_gates = true;
+  options.rate = 50;  // does not count
+  const Toy toy(options);
+  const int layer = toy.layer("block2.conv2"), reader = toy.layer("block1.conv2"), value = toy.layer("block1.conv1");
+  Tensor weight, log_step;
+  for (const auto& [name, tensor] : toy.trained.parameters()) {
+    if (name == "block2.conv2.weight") weight = tensor.detach().to(torch::kDouble);
+    if (name == "block2.conv2.log_step") log_step = tensor.detach().to(torch::kDouble);
+  }
+  const Tensor z = ((weight / (log_step.exp() * 128).view({-1, 1, 1, 1})).clamp(-1, 1) + 1) / 2;
+  // Of weights as they are; of values an average that begins at s_b^2 / 12.
+  double of_weights[2], of_values[2];
+  for (const int k : {0, 1}) {
+    const int bits = k == 0 ? 2 : 4;
+    of_weights[k] = (z - direct(z, bits)).square().mean().item<double>();
+    of_values[k] = 1.0 / ((1 << bits) - 1) / ((1 << bits) - 1) / 12;
+  }
+  const CostTable bops = bops_table(toy.network, toy.space);
+  const auto at = [&](int bits) { return bops.at(layer, bits, 8, toy.space.layers[layer].blocks); };
+  const auto slope = [](double distance) { return std::exp(-distance) / std::pow(1 + std::exp(-distance), 2); };
+  const Tensor learned = torch::autograd::grad({toy.search->log_bops(true)}, {toy.search->parameters()[0].second})[0][layer];
+  CHECK(learned[0].item<double>() == doctest::Approx(-slope(of_weights[0]) * (at(8) - at(2)) / bops.reference()).epsilon(1e-4).scale(0));
+  CHECK(learned[1].item<double>() == doctest::Approx(-slope(of_weights[1]) * (at(8) - at(4)) / bops.reference()).epsilon(1e-4).scale(0));
+  constexpr double kMargin = 0.01;
+  for (const int closed : {1, 0}) {  // g_8, then g_4
+    INFO("gate ", closed);
+    const int without = closed == 1 ? 4 : 2;
+    for (const double side : {1 - kMargin, 1 + kMargin}) {
+      toy.thresholds("abs.weights")[layer][closed] = side * of_weights[closed];
+      toy.thresholds("abs.values")[value][closed] = side * of_values[closed];
+      toy.search->constrain();
+      CHECK(toy.search->found()[layer].weight == (side < 1 ? 8 : without));
+      CHECK(toy.search->found()[reader].activation == (side < 1 ? 8 : without));
+    }
+    toy.thresholds("abs.weights")[layer][closed] = 0;
+    toy.thresholds("abs.values")[value][closed] = 0;
+  }
+}
+
 TEST_CASE("quant/super_bits: without a price all gates stay open, with a high one they close and filters go, and no more than allowed") {
   SuperBitOptions free;
   free.lambda = 0;

@@ -45,6 +45,28 @@ TEST_CASE("commands/bits: what the model does not offer is refused") {
   CHECK(code_of("missing.json") == ExitCode::kData);
 }
 
+TEST_CASE("commands/bits: weights stored at one width run at that one alone, whatever widths the layer's values take") {
+  bitpilot::testing::SampleOptions options;
+  options.bits = {2};
+  options.packed = true;
+  bitpilot::ModelData packed = bitpilot::testing::sample_model(bitpilot::testing::sample_network(), options);
+  for (bitpilot::LayerSpace& layer : packed.space.layers)
+    if (!layer.fixed) layer.bits = {2, 8};
+  CHECK(bitpilot::weight_widths(packed, 1) == std::vector<int>{2});
+  CHECK(bitpilot::weight_widths(model(), 1) == std::vector<int>{2, 4, 8});
+  CHECK(read_bits("2/8", packed) == bitpilot::uniform_config(packed.space, 2, 8));
+  for (const char* wrong : {"8", "8/2", "2/4"}) {
+    INFO(wrong);
+    try {
+      read_bits(wrong, packed);
+      FAIL("accepted");
+    } catch (const Error& error) {
+      CHECK(error.code == ExitCode::kUsage);
+      CHECK(std::string(error.what()).find("not offered in block1.conv1 (it has 2, 8; weights are stored at 2)") != std::string::npos);
+    }
+  }
+}
+
 TEST_CASE("commands/bits: a file lists the adaptive layers or all of them, and comes back as written") {
   const bitpilot::testing::TemporaryFolder folder;
   const std::string adaptive = "[[2,4,2],[2,4,2],[2,2,4],[2,2,2],[2,2,4],[2,4,4]]";

@@ -46,6 +46,15 @@ TEST_CASE("commands/inspect: the description agrees with network, cost table and
   REQUIRE(json["network"]["layers"].size() == 8);
   CHECK(json["network"]["layers"][4]["kind"] == "depthwise");
   CHECK(json["network"]["layers"][1]["weights"] == 16 * 16 * 9);
+  CHECK(json["network"]["layers"][1]["weight_bits"] == std::vector<int>{2, 4, 8});
+  bitpilot::testing::SampleOptions options;
+  options.bits = {2};
+  options.packed = true;
+  ModelData packed = sample_model(sample_network(), options);
+  packed.space.layers[1].bits = {2, 8};  // of values: weights have one width
+  const nlohmann::ordered_json layer = describe_model(packed)["network"]["layers"][1];
+  CHECK(layer["weight_bits"] == std::vector<int>{2});
+  CHECK(layer["bits"] == std::vector<int>{2, 8});
   CHECK(json["sizes"]["total"] == model_bytes(model).size());
   REQUIRE(json["anchors"].size() == 4);
   CHECK(json["anchors"][2]["relative"] == doctest::Approx(1.0));
