@@ -69,6 +69,9 @@ cmp "$kept" "$folder/kept.json" || fail "bench --profile make measures again"
 sed -i 's/"kernels": "[0-9a-f]*"/"kernels": "0123"/' "$kept"
 expect 0 "bench with a stale one" "$bitpilot" bench --model "$folder/model.safetensors" --seconds 0 --json -
 says out '"kernels": "default"' "bench takes a profile of a build with other kernels"
+expect 0 "bench --profile make with a stale one" "$bitpilot" bench --model "$folder/model.safetensors" --profile make --seconds 0 --json -
+says out '"kernels": "profile"' "bench --profile make with a stale one"
+grep -q '"kernels": "0123"' "$kept" && fail "bench --profile make leaves a stale profile"
 expect 0 "bench --profile make where nothing can be kept" env XDG_CACHE_HOME="$folder/bench.json" \
   "$bitpilot" bench --model "$folder/model.safetensors" --profile make --seconds 0 --json -
 says out '"kernels": "profile"' "bench --profile make where nothing can be kept"
