@@ -67,7 +67,7 @@ void check_stages(const JsonReader& reader, const Recipe& recipe) {
         reader.fail("a stage trains the path \"" + name + "\", which \"paths\" does not hold");
   }
   for (const PathRecipe& path : recipe.paths)
-    if (!borrowed && !trained.count(path.name)) reader.fail("no stage trains the path \"" + path.name + "\"");
+    if (!borrowed && !trained.count(path.name)) reader.fail("no stage trains the path \"" + path.name + "\": name it in the \"paths\" of one, or let free configurations borrow it with \"random_paths\" of 1 or more");
 }
 
 PathRecipe read_path(const JsonReader& reader) {

@@ -22,6 +22,9 @@ constexpr const char* kStyle = R"(<style>
  .s0{color:#56b4e9}.s1{color:#ff9d4d}.s2{color:#3fcf9f}.s3{color:#e7a3cc}.s4{color:#f0d24c}.s5{color:#9ad1f5}.s6{color:#b7a2e8}.s7{color:#9198a1}}
 </style>
 )";
+// Only where a plot has such a series: pictures without one stay as they are, byte for byte.
+constexpr const char* kMarkedStyle =
+    "<style>.marked{color:#1f2328}@media (prefers-color-scheme:dark){.marked{color:#f0f6fc}}</style>\n";
 
 std::string escaped(const std::string& text) {
   std::string result;
@@ -100,7 +103,10 @@ struct Page {
   void box(double x, double y, double width, double height) {
     *this << "<rect class=\"bar\" x=\"" << x << "\" y=\"" << y << "\" width=\"" << width << "\" height=\"" << height << "\"/>\n";
   }
-  void begin_series(std::size_t which) { out << "<g class=\"s" << which % kColours << "\">\n"; }
+  void begin_series(const PlotSeries& series, std::size_t which) {
+    if (series.marked) out << "<g class=\"marked\">\n";
+    else out << "<g class=\"s" << which % kColours << "\">\n";
+  }
 };
 
 void draw(Page& page, const PlotSeries& series, const Axis& x, const Axis& y, double bar_from, double bar_width) {
@@ -136,9 +142,11 @@ void draw(Page& page, const PlotSeries& series, const Axis& x, const Axis& y, do
 std::string svg(const Plot& plot) {
   double x_low = INFINITY, x_high = -INFINITY, y_low = INFINITY, y_high = -INFINITY;
   std::size_t bars = 0, named = 0;
+  bool marked = false;
   for (const PlotSeries& series : plot.series) {
     bars += series.kind == PlotSeries::Kind::kBars;
     named += !series.name.empty();
+    marked = marked || series.marked;
     for (std::size_t i = 0; i < series.points.size(); ++i) {
       const auto [px, py] = series.points[i];
       if (!std::isfinite(px) || !std::isfinite(py)) continue;
@@ -162,7 +170,7 @@ std::string svg(const Plot& plot) {
 
   Page page;
   page.out << "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " << plot.width << " " << plot.height << "\" role=\"img\" aria-label=\""
-           << escaped(plot.title) << "\">\n" << kStyle << "<rect class=\"back\" width=\"100%\" height=\"100%\"/>\n";
+           << escaped(plot.title) << "\">\n" << kStyle << (marked ? kMarkedStyle : "") << "<rect class=\"back\" width=\"100%\" height=\"100%\"/>\n";
   page.text(plot.title, kLeft, 22, "class=\"title\"");
   for (const double tick : y.ticks) {
     page.line("grid", x.from, y.at(tick), x.to, y.at(tick));
@@ -187,7 +195,7 @@ std::string svg(const Plot& plot) {
   std::size_t bar = 0, entry = 0;
   for (std::size_t s = 0; s < plot.series.size(); ++s) {
     const PlotSeries& series = plot.series[s];
-    page.begin_series(s);
+    page.begin_series(series, s);
     draw(page, series, x, y, bar_width * (static_cast<double>(bar) - static_cast<double>(bars) / 2), bar_width);
     bar += series.kind == PlotSeries::Kind::kBars;
     if (!series.name.empty()) {

@@ -14,6 +14,7 @@ struct PlotSeries {
   std::vector<std::pair<double, double>> points;     ///< x, y; bars: x is the category's number
   std::vector<std::pair<double, double>> intervals;  ///< low, high of y, one a point or none at all
   std::vector<std::string> labels;                   ///< beside the points, one a point or none at all
+  bool marked = false;  ///< in the colour of the text, which no other series has: the colours begin anew behind the eighth series
 };
 
 /// A picture of figures as one SVG text without scripts, fonts or links; its colours follow the reader's light or dark theme.

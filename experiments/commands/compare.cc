@@ -7,6 +7,7 @@
 
 #include "data/codecs/decode.h"
 #include "experiments/comparison.h"
+#include "experiments/form_comparison.h"
 #include "experiments/look_times.h"
 #include "experiments/recipe.h"
 #include "experiments/training_data.h"
@@ -106,11 +107,12 @@ void print_differences(const json& result, const std::vector<std::string>& sets)
 
 int run_compare(const std::vector<std::string>& args) {
   std::string run, json_file;
-  std::vector<std::string> rival_runs, cascades, budgets;
+  std::vector<std::string> rival_runs, forms, cascades, budgets;
   std::int64_t threads = 2;
   Options options("compare", "judge a run against networks trained alone, picture by picture");
   options.text("run", "DIR", run, "run folder of the shared network").required();
   options.list("rival", "DIR", rival_runs, "run folder of networks trained alone; all its anchors count (repeatable)");
+  options.list("form", "DIR", forms, "run folder of one Form trained alone: the same Form of an EQ-Net run is compared with it (repeatable)");
   options.list("bops", "MBOPS", budgets, "mean cost at which the policy is compared, beside its default price (repeatable)");
   options.list("cascade", "A>B:MBOPS,…", cascades, "pair of anchors and the mean costs at which it is compared (repeatable)");
   options.integer("threads", "N", threads, 1, 256, "threads; the result does not depend on it");
@@ -149,7 +151,7 @@ int run_compare(const std::vector<std::string>& args) {
                         bops.cost(anchor.config), {}});
   }
   std::vector<OutcomeTable> tables;
-  std::vector<Sample> timed;
+  std::vector<std::vector<Sample>> sets;
   ComparedModel compared{&data, &validation, {}, {}};
   for (const EvaluationSet which : kEvaluationSets) {
     std::vector<Sample> samples =
@@ -165,11 +167,12 @@ int run_compare(const std::vector<std::string>& args) {
         rivals[at].correct.push_back(std::move(correct));
       }
     }
-    if (timed.empty()) timed = std::move(samples);
+    sets.push_back(std::move(samples));
   }
   for (const OutcomeTable& table : tables) compared.tables.push_back(&table);
   json result = compare(compared, rivals, request);
-  add_times(&result, model, alone, timed, tables.front(), compared.sets.front());
+  add_times(&result, model, alone, sets.front(), tables.front(), compared.sets.front());
+  for (const std::string& folder : forms) result["forms"].push_back(compare_form(run, folder, sets, static_cast<int>(threads)));
   if (json_file == "-") {
     std::cout << result.dump(2) << "\n";
   } else {

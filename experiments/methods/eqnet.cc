@@ -21,12 +21,14 @@
 #include <nlohmann/json.hpp>
 
 #include "experiments/config_trials.h"
+#include "experiments/form_comparison.h"
 #include "experiments/methods/method.h"
 #include "policy/genetic.h"
 #include "policy/paired_bootstrap.h"
 #include "policy/taught_predictor.h"
 #include "quant/elastic.h"
 #include "quant/weight_shape.h"
+#include "runtime/core/error.h"
 #include "runtime/core/files.h"
 #include "runtime/core/json.h"
 #include "runtime/core/random.h"
@@ -88,6 +90,10 @@ Settings read_settings(const Recipe& recipe) {
   settings.budget = reader.number("budget", 1e-3, 1, settings.budget);
   settings.random = static_cast<int>(reader.integer("random", 1, 10000, settings.random));
   settings.controls = static_cast<int>(reader.integer("controls", 1, 200, settings.controls));
+  for (const StageRecipe& stage : recipe.supernet)
+    if (settings.guidance && stage.random_paths < 2)
+      throw Error(ExitCode::kData, "guidance leads from the highest bits over random ones to the lowest, a stage has too few free configurations",
+                  "recipe, supernet", "set \"random_paths\" to 2 or more, or method.guidance to false");
   const bool alone = !has_default(settings.forms);
   if (alone && (recipe.paths.size() > 1 || settings.forms.size() > 1))
     reader.fail("without channel/symmetric among the \"forms\" a model file holds one path in one Form");
@@ -171,8 +177,7 @@ class EqNet : public Method {
   /// FORM -> path -> accuracy on each evaluation set; every Form but the default one goes to a file for each path.
   json judge_forms(const FinishedTraining& training) const {
     const std::vector<std::vector<Sample>> sets = test_samples(training);
-    const std::string folder = training.request.out + "/forms";
-    std::filesystem::create_directories(folder);
+    std::filesystem::create_directories(training.request.out + "/forms");
     json table{{"images", sets.front().size()}};
     for (const Form& form : settings_.forms) {
       std::vector<ModelData> models;
@@ -181,9 +186,7 @@ class EqNet : public Method {
         for (const PathSpec& path : training.supernet.paths()) {
           models.push_back(export_paths(training, {path}, in_form(form)));
           if (form.granularity == Granularity::kTensor) share_scales(&models.back());
-          std::string name = form_name(form) + "-" + path.name;
-          std::replace(name.begin(), name.end(), '/', '_');
-          write_model(models.back(), folder + "/" + name + ".safetensors");
+          write_model(models.back(), form_file(training.request.out, form_name(form), path.name));
         }
       for (const ModelData& model : models) {
         const std::vector<ConfigTrials> trials = try_model(model, sets, training.request.threads);

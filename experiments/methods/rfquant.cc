@@ -49,7 +49,8 @@ struct Settings {
   int controls = 30;    ///< random configurations of equal cost, 1..200
 };
 
-Settings read_settings(const JsonReader& reader) {
+Settings read_settings(const Recipe& recipe) {
+  const JsonReader reader(recipe.method, "recipe, method");
   reader.allow({"name", "scheduler", "mitigation", "budget", "controls"});
   Settings settings;
   settings.scheduler = reader.boolean("scheduler", settings.scheduler);
@@ -57,6 +58,9 @@ Settings read_settings(const JsonReader& reader) {
   settings.budget = reader.number("budget", 0, 1, settings.budget);
   if (settings.budget > 0 && settings.budget < 1e-3) reader.at("budget").fail("a search reaches 0.001 at least; 0 leaves it out");
   settings.controls = static_cast<int>(reader.integer("controls", 1, 200, settings.controls));
+  for (const StageRecipe& stage : recipe.supernet)
+    if (stage.random_paths < 1)
+      throw Error(ExitCode::kData, "RFQuant trains free configurations, a stage has none", "recipe, supernet", "set \"random_paths\" to 1 or more");
   return settings;
 }
 
@@ -73,7 +77,7 @@ BitConfig least_of(const BitSpace& space, const BitSpace& weights) {
 /// Turbulence of every layer over the epochs, from the run's own metrics; a dot where the layer was then frozen.
 std::string turbulence_plot(const std::string& metrics) {
   std::vector<PlotSeries> lines;
-  PlotSeries frozen{"smallest bits dropped", PlotSeries::Kind::kPoints, {}, {}, {}};
+  PlotSeries frozen{"smallest bits dropped", PlotSeries::Kind::kPoints, {}, {}, {}, /*marked=*/true};
   std::ifstream file(metrics);
   for (std::string row; std::getline(file, row);) {
     const json entry = parse_json(row, metrics);
@@ -105,8 +109,6 @@ class RfQuant : public Method {
   }
 
   void begin_stage(const MethodStage& stage, TrainingOptions* options) override {
-    if (options->random_paths < 1)
-      throw Error(ExitCode::kData, "RFQuant trains free configurations, the stage has none", "recipe, " + stage.name, "set \"random_paths\" to 1 or more");
     const QuantizedNetwork& network = *stage.network;
     scheduler_ = std::make_unique<BitWidthScheduler>(network.network(), network.space(), stage.steps / stage.steps_per_epoch);
     const std::vector<PathSpec> widest{network.paths()[static_cast<std::size_t>(options->paths.front())]};
@@ -197,7 +199,7 @@ class RfQuant : public Method {
 }  // namespace
 
 std::unique_ptr<Method> make_rfquant(const Recipe& recipe) {
-  return std::make_unique<RfQuant>(read_settings(JsonReader(recipe.method, "recipe, method")));
+  return std::make_unique<RfQuant>(read_settings(recipe));
 }
 
 }  // namespace bitpilot

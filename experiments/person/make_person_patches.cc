@@ -266,7 +266,23 @@ void cut(const std::string& video, const std::vector<Patch>& patches, const std:
   }
 }
 
+constexpr char kHelp[] = R"(make-person-patches --video FILE --out DIR [--corrections FILE] [--sheets DIR] [--stride N]
+
+Cuts a person / no-person data set of 96 x 96 patches out of a video of pedestrians, for `bitpilot train --data DIR`.
+
+  --video FILE         video with a still background
+  --out DIR            gets train/ and test/, each with person/ and no_person/
+  --corrections FILE   what the eye says of test patches, a line each: NAME person|no_person|drop
+  --sheets DIR         overviews of the test patches, to correct them by
+  --stride N           look at every N-th frame, 1 to 999 (2); more: fewer patches, sooner
+  --help               this text
+)";
+
 int run(const std::vector<std::string>& args) {
+  if (std::find(args.begin(), args.end(), "--help") != args.end()) {
+    std::cout << kHelp << std::flush;
+    return static_cast<int>(std::cout ? ExitCode::kOk : ExitCode::kMachine);
+  }
   const std::string usage = "give --video FILE --out DIR [--corrections FILE] [--sheets DIR] [--stride N]";
   std::map<std::string, std::string> options{{"--video", ""}, {"--out", ""}, {"--corrections", ""}, {"--sheets", ""}, {"--stride", "2"}};
   for (std::size_t i = 0; i < args.size(); i += 2) {

@@ -49,14 +49,40 @@ done
   { cat "$work/log"; fail "one Form alone"; }
 cmp "$work/alone/model.safetensors" "$work/alone/forms/tensor_asymmetric-u4.safetensors" || fail "the model of one Form is not that Form's"
 
-check() {  # check WORD METHOD: refused with 2 (--set) and the word
-  "$train" train "${eqnet[@]}" --set "method=$2" --out "$work/x" >"$work/log" 2>"$work/err"
+# The same Form at the same bits, shared and alone: as both summaries say.
+"$train" compare --run "$work/whole" --form "$work/alone" --json "$work/forms.json" >"$work/log" 2>&1 || { cat "$work/log"; fail "compare --form"; }
+python3 - "$work" <<'PY' || fail "the record of Forms"
+import json, sys
+row, = json.load(open(f"{sys.argv[1]}/forms.json"))["forms"]
+assert (row["form"], row["path"]) == ("tensor/asymmetric", "u4"), row
+for which in ("seen", "held_out", "clean"):
+    for run, name in (("whole", "shared"), ("alone", "alone")):
+        said = json.load(open(f"{sys.argv[1]}/{run}/summary.json"))["method"]["forms"]["tensor/asymmetric"]["u4"][which]
+        assert abs(row[which][name] - said) < 1e-9, (which, run, said, row)
+    low, high = row[which]["difference"]["ci95"]
+    assert row[which]["images"] == 100 and abs(row[which]["difference"]["mean"] - row[which]["shared"] + row[which]["alone"]) < 1e-9, row
+    assert low <= row[which]["difference"]["mean"] <= high, row
+PY
+"$train" compare --run "$work/alone" --form "$work/whole" --json "$work/forms.json" >"$work/log" 2>&1
+[ $? -eq 3 ] && grep -q 'not one Form' "$work/log" || fail "a run of several Forms as one: $(cat "$work/log")"
+
+check() {  # check WORD METHOD FLAG…: refused with 2 (--set) and the word
+  "$train" train "${eqnet[@]}" --set "method=$2" "${@:3}" --out "$work/x" >"$work/log" 2>"$work/err"
   local code=$?
-  { [ "$code" -eq 3 ] || [ "$code" -eq 2 ]; } && grep -q -- "$1" "$work/err" || fail "$2: exit $code, want \"$1\": $(cat "$work/err")"
+  [ "$code" -eq 2 ] && grep -q -- "$1" "$work/err" || fail "$2: exit $code, want \"$1\": $(cat "$work/err")"
 }
 check 'tensor/asymmetric' '{"name": "eqnet", "forms": ["tensor/asymetric"]}'
 check 'stands twice' '{"name": "eqnet", "forms": ["channel/symmetric", "channel/symmetric"]}'
 check 'one path in one Form' '{"name": "eqnet", "forms": ["tensor/symmetric"], "subnets": 0}'
 check 'guidance' '{"name": "eqnet", "guidence": true}'
+check 'random_paths' '{"name": "eqnet"}' --set supernet.random_paths=1
+check 'no method "eqnett"' '{"name": "eqnett"}'
+# The same mistake in the file is bad data.
+python3 - "$recipe" "$work/wrong.json" <<'PY'
+import json, sys
+json.dump({**json.load(open(sys.argv[1])), "method": {"name": "eqnet", "forms": ["tensor/asymetric"]}}, open(sys.argv[2], "w"))
+PY
+"$train" train --config "$work/wrong.json" --set float.epochs=1 --out "$work/x" >"$work/log" 2>"$work/err"
+[ $? -eq 3 ] && grep -q 'tensor/asymmetric' "$work/err" || fail "a wrong Form in the file: $(cat "$work/err")"
 [ -e "$work/x" ] && fail "a refused training left its folder"
 exit $failed

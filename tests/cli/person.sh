@@ -14,6 +14,10 @@ check() {  # CODE WORD ARGS…
   local code=$?
   [ "$code" -eq "$1" ] && grep -q -- "$2" "$work/err" || fail "make-person-patches ${*:3}: exit $code, want $1 with \"$2\": $(cat "$work/err")"
 }
+"$maker" --help >"$work/log" 2>"$work/err" || fail "--help ended with $?"
+[ ! -s "$work/err" ] && grep -q -- '^  --stride N' "$work/log" && head -n 1 "$work/log" | grep -q '^make-person-patches --video' || fail "--help: $(cat "$work/log" "$work/err")"
+"$maker" --video "$work/none" --help >/dev/full 2>/dev/null
+[ $? -eq 4 ] || fail "--help on a full disk"
 check 2 'make-person-patches: .*--video' --out "$work/x"
 check 2 'give 1 to 999' --video "$work/none" --out "$work/x" --stride 0
 check 2 'is no option' --vdeo "$work/none"

@@ -36,6 +36,8 @@ if sys.argv[1] == "train":
         open(f"{out}/metrics.jsonl", "w").write("" if "--float-from" in words else '{"stage": "float"}\n')
         json.dump({"float": 90, "supernet": 200, "policy": 10}, open(f"{out}/seconds.json", "w"))
         json.dump({"anchors": {"full8": {}}, "method": {"layers": [[2, 2]]}}, open(f"{out}/summary.json", "w"))
+elif sys.argv[1] == "compare" and "--form" in words:
+    print(json.dumps({"forms": [{"form": "tensor/asymmetric", "path": "u4"} for word in words if word == "--form"]}))
 elif sys.argv[1] == "compare":
     rivals = [{"name": "alone_u2/u2", "method": "alone_u2", "bops": 1}, {"name": "rounded_u2/u2", "method": "rounded_u2", "bops": 1}]
     print(json.dumps({"policy": [{"guard": True, "wanted_bops": 2e7}], "cascades": [], "shared": {}, "differences": [{"anchor": "u2", "method": "u2_minus_alone_u2"}], "rivals": rivals, "anchors": {}}))
@@ -136,6 +138,16 @@ grep '^bitpilot-train train .*--out [^ ]*/rfquant_ablation' "$work/calls" | grep
 [ "$(reproduce --list --only rfquant_ablation --seeds 1; grep -c rfquant_ablation_none-s1-training.json "$work/log")" = 1 ] || fail "a record twice in one call"
 # Its minutes are known now.
 expect 0 " 5.0 min" --list --only rfquant_ablation --seeds 1
+
+# EQ-Net: each Form beside the same one trained alone, all in one record that knows its runs.
+expect 0 "" --only eqnet --seeds 0
+python3 - "$work/out" <<'PY' || fail "the record of Forms"
+import json, sys
+records = json.load(open(f"{sys.argv[1]}/eqnet_fashion_mnist-s0-forms.json"))
+assert len(records) == 8 and {record["method"] for record in records} == {"form_tensor_asymmetric_u4"} and len(records[0]["models"]) == 9, records
+assert "--form runs/reproduce/runs/eqnet_alone_channel_symmetric_u3-s0" in records[0]["command"], records[0]
+PY
+expect 0 "eqnet_fashion_mnist-s0-forms.json stands: skipped" --only eqnet --seeds 0
 
 # Small runs stand apart; a folder with another recipe is refused, and nothing that calling again would mend is promised.
 expect 0 "train resnet8, seed 0" --small --only hybrid

@@ -57,8 +57,9 @@ struct Planted {
     trained->start_from(start, toy_pictures(200, 1000).src);
   }
 
-  BottleneckReport report(const TrainingBatch& pictures) {
-    return find_bottlenecks(trained.get(), config, std::vector<GuidedLayer>(config.size()), {pictures}, 0);
+  BottleneckReport report(const TrainingBatch& pictures) { return report(pictures, std::vector<GuidedLayer>(config.size())); }
+  BottleneckReport report(const TrainingBatch& pictures, const std::vector<GuidedLayer>& left) {
+    return find_bottlenecks(trained.get(), config, left, {pictures}, 0);
   }
 };
 
@@ -115,6 +116,22 @@ TEST_CASE("experiments/bottlenecks: the first layer is the one whose promotion h
   CHECK(told["layers"][0]["promotion"]["loss"]["mean"].get<double>() == first.promotion.loss.mean);
   // The promotion of one layer is the first step of the order that begins with it.
   CHECK(report.promotions.front().points[1].second == doctest::Approx(report.accuracy + first.promotion.accuracy.mean));
+}
+
+TEST_CASE("experiments/bottlenecks: weights that spread because the loss wants it are flagged without a relief, neither sign of it alone is") {
+  Planted planted(/*outlier=*/0);
+  std::vector<GuidedLayer> left(planted.config.size());
+  left[1] = {.distance = 0.05, .conflict = -0.3};  // more than 1/24, less than -0.2
+  left[2] = {.distance = 0.05, .conflict = -0.1};
+  left[3] = {.distance = 0.04, .conflict = -0.3};
+  const BottleneckReport report = planted.report(toy_pictures(400, 2000), left);
+  REQUIRE(report.layers.size() == 3);
+  for (const LayerBottleneck& row : report.layers) {
+    INFO(row.name);
+    CHECK(row.relief.accuracy.mean < 0.005);  // so that the other rule flags none
+    CHECK(row.flagged == (row.layer == 1));
+    CHECK(row.suggested_bits == (row.layer == 1 ? 5 : 4));
+  }
 }
 
 TEST_CASE("experiments/bottlenecks: values that are rounded too coarsely rank first among values") {

@@ -20,9 +20,10 @@ struct Asked {
     const CostTable cost = bops_table(network, space);
     least = cost.cost(uniform_config(space, 3, 3)) / cost.reference();
   }
-  /// What the method says to a budget; empty if it takes it.
-  std::string refusal(const json& method) const {
-    const Recipe recipe = recipe_from_json({{"paths", {{{"name", "full8"}}, {{"name", "u3"}, {"weight", 3}}}}, {"method", method}}, "recipe");
+  /// What the method says to its settings and a stage with so many free configurations; empty if it takes them.
+  std::string refusal(const json& method, int random_paths = 2) const {
+    const Recipe recipe = recipe_from_json({{"paths", {{{"name", "full8"}}, {{"name", "u3"}, {"weight", 3}}}},
+                                            {"supernet", {{"random_paths", random_paths}}}, {"method", method}}, "recipe");
     try {
       make_method(recipe)->check(network, space);
     } catch (const Error& error) {
@@ -53,4 +54,14 @@ TEST_CASE("experiments/methods: a search's budget below the lowest bits is refus
   CHECK(asked.refusal({{"name", "rfquant"}, {"budget", 5e-4}}).find("0 leaves it out") != std::string::npos);
   // Without a predictor EQ-Net searches nothing.
   CHECK(asked.refusal({{"name", "eqnet"}, {"budget", 0.9 * asked.least}, {"subnets", 0}}).empty());
+}
+
+TEST_CASE("experiments/methods: too few free configurations for what a method trains with them are refused, naming the field") {
+  const Asked asked;
+  CHECK(asked.refusal({{"name", "rfquant"}, {"budget", 0}}, 0).find("\"random_paths\" to 1") != std::string::npos);
+  CHECK(asked.refusal({{"name", "rfquant"}, {"budget", 0}}, 1).empty());
+  for (const int too_few : {0, 1}) {
+    CHECK(asked.refusal({{"name", "eqnet"}, {"subnets", 0}}, too_few).find("\"random_paths\" to 2") != std::string::npos);
+    CHECK(asked.refusal({{"name", "eqnet"}, {"subnets", 0}, {"guidance", false}}, too_few).empty());
+  }
 }

@@ -139,6 +139,9 @@ TEST_CASE("experiments/recipe: a supernet in stages") {
   wrong = recipe;
   wrong["supernet"].erase(1);
   CHECK(message_of(wrong).find("no stage trains the path \"u4\"") != std::string::npos);
+  CHECK(message_of(wrong).find("\"random_paths\"") != std::string::npos);
+  wrong["supernet"][0]["random_paths"] = 1;
+  CHECK(message_of(wrong).empty());
   wrong["supernet"] = json::array();
   CHECK(message_of(wrong).find("1 to 8 stages") != std::string::npos);
   CHECK_THROWS_AS(apply_setting(&recipe, "supernet.epochs=4"), Error);

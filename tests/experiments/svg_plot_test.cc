@@ -64,6 +64,18 @@ TEST_CASE("bars stand side by side on their zero line") {
   CHECK(count(text, ">one<") == 1);
 }
 
+TEST_CASE("colours begin anew behind the eighth series, but a marked one has its own; a plot without one carries no style for it") {
+  Plot plot;
+  for (int s = 0; s < 9; ++s) plot.series.push_back({"line " + std::to_string(s), PlotSeries::Kind::kLine, {{0, s}, {1, s}}, {}, {}});
+  CHECK(count(svg(plot), "<g class=\"s0\">") == 2);
+  CHECK(count(svg(plot), "marked") == 0);
+  plot.series.back().marked = true;
+  const std::string text = svg(plot);
+  CHECK(count(text, "<g class=\"s0\">") == 1);
+  CHECK(count(text, "<g class=\"marked\">") == 1);
+  CHECK(count(text, ".marked{color:") == 2);  // in a light and a dark theme
+}
+
 TEST_CASE("a plot without a finite point, or with x = 0 on a logarithmic axis, is refused") {
   CHECK_THROWS_AS(svg(Plot{}), Error);
   Plot plot = two_points();
