@@ -137,16 +137,12 @@ void draw(Page& page, const PlotSeries& series, const Axis& x, const Axis& y, do
   }
 }
 
-}  // namespace
-
-std::string svg(const Plot& plot) {
+void draw(Page& page, const Plot& plot) {
   double x_low = INFINITY, x_high = -INFINITY, y_low = INFINITY, y_high = -INFINITY;
   std::size_t bars = 0, named = 0;
-  bool marked = false;
   for (const PlotSeries& series : plot.series) {
     bars += series.kind == PlotSeries::Kind::kBars;
     named += !series.name.empty();
-    marked = marked || series.marked;
     for (std::size_t i = 0; i < series.points.size(); ++i) {
       const auto [px, py] = series.points[i];
       if (!std::isfinite(px) || !std::isfinite(py)) continue;
@@ -168,9 +164,6 @@ std::string svg(const Plot& plot) {
   const double below = kBottom + (tilted ? static_cast<double>(longest) * kLetter / 2 : 0);
   y.from = plot.height - below - legend, y.to = kTop;
 
-  Page page;
-  page.out << "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " << plot.width << " " << plot.height << "\" role=\"img\" aria-label=\""
-           << escaped(plot.title) << "\">\n" << kStyle << (marked ? kMarkedStyle : "") << "<rect class=\"back\" width=\"100%\" height=\"100%\"/>\n";
   page.text(plot.title, kLeft, 22, "class=\"title\"");
   for (const double tick : y.ticks) {
     page.line("grid", x.from, y.at(tick), x.to, y.at(tick));
@@ -206,6 +199,30 @@ std::string svg(const Plot& plot) {
       ++entry;
     }
     page << "</g>\n";
+  }
+}
+
+}  // namespace
+
+std::string svg(const Plot& plot) { return svg(std::vector<Plot>{plot}); }
+
+std::string svg(const std::vector<Plot>& panels) {
+  if (panels.empty()) throw Error(ExitCode::kBug, "a picture has no plot", "svg", "report this");
+  int width = 0, height = 0;
+  bool marked = false;
+  for (const Plot& plot : panels) {
+    width = std::max(width, plot.width), height += plot.height;
+    for (const PlotSeries& series : plot.series) marked = marked || series.marked;
+  }
+  Page page;
+  page.out << "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " << width << " " << height << "\" role=\"img\" aria-label=\""
+           << escaped(panels.front().title) << "\">\n" << kStyle << (marked ? kMarkedStyle : "") << "<rect class=\"back\" width=\"100%\" height=\"100%\"/>\n";
+  int top = 0;
+  for (const Plot& plot : panels) {
+    if (top > 0) page.out << "<g transform=\"translate(0 " << top << ")\">\n";
+    draw(page, plot);
+    if (top > 0) page << "</g>\n";
+    top += plot.height;
   }
   page << "</svg>\n";
   return page.out.str();

@@ -28,5 +28,7 @@ struct Plot {
 
 /// Points that are not finite are left out.  Throws Error(kBug) if there is no finite point, or a logarithmic axis meets an x of 0 or less.
 std::string svg(const Plot& plot);
+/// Several plots of one picture, one below the other.  The first one's title is the picture's.
+std::string svg(const std::vector<Plot>& panels);
 
 }  // namespace bitpilot

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <functional>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -28,24 +29,35 @@ namespace {
 
 using nlohmann::json;
 
-/// FILE.json and, beside it, FILE.svg: what each layer loses when it alone is lowered, and wins back when it alone is spared.
-void write_sensitivity(const Sensitivity& sensitivity, const Network& network, const BitSpace& space, const std::string& file, std::size_t images) {
-  json record = sensitivity_json(sensitivity, network, space);
-  record["images"] = images;
+/// One panel: what each layer loses when it alone is lowered, and wins back when it alone is spared, by what `value` says is lost.
+Plot sensitivity_panel(const Sensitivity& sensitivity, const Network& network, const std::string& title, const std::string& unit,
+                       const std::function<double(const SearchPoint&)>& value) {
   Plot plot;
-  plot.title = "What lowering one layer costs, and what sparing one wins back";
-  plot.y_label = "cross-entropy";
+  plot.title = title;
+  plot.y_label = unit;
   PlotSeries lowered{"only it at its lowest bits", PlotSeries::Kind::kBars, {}, {}, {}}, spared{"all but it at their lowest", PlotSeries::Kind::kBars, {}, {}, {}};
   for (const LayerSensitivity& layer : sensitivity.layers) {
     const auto k = static_cast<double>(plot.categories.size());
     plot.categories.push_back(network.layer(layer.layer).name);
-    lowered.points.emplace_back(k, layer.lowest.loss - sensitivity.highest.loss);
-    spared.points.emplace_back(k, sensitivity.lowest.loss - layer.all_but.loss);
+    lowered.points.emplace_back(k, value(layer.lowest) - value(sensitivity.highest));
+    spared.points.emplace_back(k, value(sensitivity.lowest) - value(layer.all_but));
   }
   plot.width = std::max(720, 40 * static_cast<int>(plot.categories.size()));
   plot.series = {lowered, spared};
+  return plot;
+}
+
+/// FILE.json and, beside it, FILE.svg, in loss and in accuracy.
+void write_sensitivity(const Sensitivity& sensitivity, const Network& network, const BitSpace& space, const std::string& file, std::size_t images) {
+  json record = sensitivity_json(sensitivity, network, space);
+  record["images"] = images;
+  const std::vector<Plot> panels{
+      sensitivity_panel(sensitivity, network, "What lowering one layer costs, and what sparing one wins back: loss", "cross-entropy",
+                        [](const SearchPoint& point) { return point.loss; }),
+      sensitivity_panel(sensitivity, network, "The same in accuracy", "points of accuracy",
+                        [](const SearchPoint& point) { return -100 * point.accuracy; })};
   write_file_atomically(file, record.dump(2) + "\n");
-  write_file_atomically(std::filesystem::path(file).replace_extension(".svg").string(), svg(plot));
+  write_file_atomically(std::filesystem::path(file).replace_extension(".svg").string(), svg(panels));
 }
 
 /// Relative cost that --budget asks for.

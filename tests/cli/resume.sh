@@ -23,10 +23,23 @@ for target in 7 35 63 77 112; do
   kill -9 "$pid" 2>/dev/null
   wait "$pid" 2>/dev/null
 done
+# And in the midst of the policy's fit, behind the last training step; a line of progress tells that it is there.
+rm -f "$work/cut/summary.json" "$work/cut/model.safetensors" "$work/cut/policy.json"  # should the last kill have come too late
+mkfifo "$work/lines"
+"$train" train --config "$recipe" --out "$work/cut" --resume --quiet >>"$work/cut.log" 2>"$work/lines" &
+pid=$!
+told=no
+while IFS= read -r line; do
+  case $line in "policy: stop rule"*) told=yes; kill -9 "$pid"; break ;; esac
+done <"$work/lines"
+wait "$pid" 2>/dev/null
+[ $told = yes ] || fail "no line told of the policy's fit"
+for file in summary.json model.safetensors policy.json; do [ ! -e "$work/cut/$file" ] || fail "$file stands in the midst of the policy's fit"; done
+[ -e "$work/cut/checkpoints/$(ls "$work/whole/checkpoints" | grep step | tail -n 1)" ] || fail "the policy's fit began before the last training step"
 cp "$work/cut/seconds.json" "$work/seconds_before.json"
 "$train" train --config "$recipe" --out "$work/cut" --resume --quiet >>"$work/cut.log" 2>&1 || { cat "$work/cut.log"; fail "the last resume"; }
 
-for file in float.safetensors model.safetensors metrics.jsonl recipe.json summary.json; do
+for file in float.safetensors model.safetensors metrics.jsonl recipe.json policy.json summary.json; do
   cmp "$work/whole/$file" "$work/cut/$file" || fail "$file differs after kills"
 done
 diff -r "$work/whole/checkpoints" "$work/cut/checkpoints" || fail "checkpoints differ after kills"
@@ -99,7 +112,34 @@ done
 [ $? -eq 2 ] && grep -q -- '--cost latency' "$work/log" || fail "a budget in milliseconds of a policy priced in BOPs must exit 2"
 "$train" search --run "$work/whole" --method ilp --cost "latency:$work/profile.json" --budget 1000ms --images 32 --quiet --sensitivity "$work/s.json" \
   --json "$work/ilp.json" >"$work/log" 2>&1 || { cat "$work/log"; fail "search --method ilp in milliseconds"; }
-grep -q '"cost_unit": "ms"' "$work/ilp.json" && [ -s "$work/s.json" ] && grep -q '</svg>' "$work/s.svg" || fail "what search wrote"
+grep -q '"cost_unit": "ms"' "$work/ilp.json" || fail "what search wrote"
+# The sensitivity's picture shows what its JSON says: a panel of loss and one of accuracy, in each every layer lowered alone and spared alone.
+python3 - "$work/s.json" "$work/s.svg" <<'CHECK' || fail "search --sensitivity"
+import json, sys
+import xml.etree.ElementTree as xml
+found, picture = json.load(open(sys.argv[1])), xml.parse(sys.argv[2]).getroot()
+tag = lambda name: "{http://www.w3.org/2000/svg}" + name
+layers = found["layers"]
+assert found["schema"] == "bitpilot.sensitivity/1" and found["images"] == 32 and len(layers) > 5, found
+for layer in layers:
+    assert len(layer["only"]) == len(layer["bits"]) ** 2, layer
+    assert abs(layer["loss_of_lowering"] - (layer["only"][0]["loss"] - found["highest"]["loss"])) < 1e-6, layer
+panels = [[part for part in picture if not part.get("transform", "").startswith("translate(0 ")],
+          list(next(part for part in picture if part.get("transform", "").startswith("translate(0 ")))]
+for panel, unit, sign, scale in zip(panels, ("loss", "accuracy"), (1, -1), (1, 100)):
+    words = [text.text for part in panel for text in part.iter(tag("text"))]
+    assert {"loss": "cross-entropy", "accuracy": "points of accuracy"}[unit] in words, words
+    for layer in layers: assert layer["name"] in words, (layer["name"], words)
+    worst = []
+    for style, lost in (("s0", [sign * (layer["only"][0][unit] - found["highest"][unit]) for layer in layers]),
+                        ("s1", [sign * (found["lowest"][unit] - layer["all_but"][unit]) for layer in layers])):
+        bars = [bar for group in panel if group.get("class") == style for bar in group.iter(tag("rect"))]
+        assert len(bars) == len(layers) + 1, len(bars)  # the legend's is the last
+        worst += [(abs(value), float(bar.get("height"))) for value, bar in zip(lost, bars)]
+    value, height = max(worst)
+    assert value > 0 and height > 20, (unit, worst)
+    for other, bar in worst: assert abs(bar - other / value * height) < 0.3, (unit, other, bar, value, height)
+CHECK
 for method in greedy ilp; do  # what search writes, eval reads
   "$train" search --run "$work/whole" --method $method --budget 0.9 --images 32 --quiet --json "$work/found.json" >"$work/log" 2>&1 &&
     "$bitpilot" eval --model "$work/whole/model.safetensors" --data fashion-mnist --limit 20 --bits "$work/found.json" --quiet >>"$work/log" 2>&1 ||

@@ -76,6 +76,23 @@ TEST_CASE("colours begin anew behind the eighth series, but a marked one has its
   CHECK(count(text, ".marked{color:") == 2);  // in a light and a dark theme
 }
 
+TEST_CASE("panels stand one below the other, each with its own axes, and one panel is the plain picture") {
+  Plot wide = two_points(), other = two_points();
+  wide.width = 900;
+  other.title = "below";
+  const std::string text = svg(std::vector<Plot>{wide, other});
+  CHECK(text.find("viewBox=\"0 0 900 880\"") != std::string::npos);
+  CHECK(count(text, "<svg ") == 1);
+  CHECK(count(text, "class=\"dot\"") == 4);
+  CHECK(count(text, "class=\"title\"") == 2);
+  const std::size_t second = text.find("<g transform=\"translate(0 440)\">");
+  REQUIRE(second != std::string::npos);
+  CHECK(text.find(">below<") > second);
+  CHECK(text.find(">cost &amp; gain<") < second);
+  CHECK(svg(std::vector<Plot>{other}) == svg(other));
+  CHECK_THROWS_AS(svg(std::vector<Plot>{}), Error);
+}
+
 TEST_CASE("a plot without a finite point, or with x = 0 on a logarithmic axis, is refused") {
   CHECK_THROWS_AS(svg(Plot{}), Error);
   Plot plot = two_points();
