@@ -72,6 +72,7 @@ if [ "${BITPILOT_TRAINING:-ON}" = ON ]; then
       fail "docs/learning_$axis.svg differs from the records: bitpilot-train picture --learning $axis --out docs/learning_$axis.svg"
   done
   expect_exit 3 "$bitpilot-train" picture --results "$scratch" --learning seconds --out "$scratch/none.svg"
+  expect_exit 2 "$bitpilot-train" picture --results "$source_dir/experiments/results" --set families --out "$scratch/none.svg"
   expect_exit 2 "$bitpilot-train" picture --results "$scratch" --learning pictures --out "$scratch/none.svg"
   # Seeds are averaged point by point, and curves that do not match are refused.
   mkdir "$scratch/curves"

@@ -126,6 +126,9 @@ int run_picture(const std::vector<std::string>& args) {
   options.text("learning", "AXIS", learning, "evaluations or seconds: draw the rivals' learning curves over it instead");
   options.text("out", "FILE.svg", out, "where the picture goes").required();
   if (!options.parse(args)) return 0;
+  if (set == "held-out") set = "held_out";  // as eval --mixture has it
+  if (set != "seen" && set != "held_out" && set != "clean")
+    throw Error(ExitCode::kUsage, "--set takes seen, held_out or clean, not \"" + set + "\"", "bitpilot-train picture", "give --set seen");
   if (!learning.empty()) {
     if (learning != "evaluations" && learning != "seconds")
       throw Error(ExitCode::kUsage, "there is no axis called \"" + learning + "\"", "--learning", "give evaluations or seconds");
