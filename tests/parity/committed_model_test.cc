@@ -15,7 +15,7 @@ using bitpilot::testing::supported_kernels;
 
 namespace {
 
-constexpr int kPictures = 200;
+constexpr int kPictures = 256;
 
 ModelData committed_model() {
   return read_model(std::string(BITPILOT_SOURCE_DIR) + "/experiments/models/fashion_mnist.safetensors");
@@ -42,7 +42,7 @@ std::vector<std::uint8_t> codes_of(const std::vector<Sample>& samples) {
 
 }  // namespace
 
-TEST_CASE("parity/committed_model: every node's codes and the scores are equal on 200 degraded pictures, on every ISA") {
+TEST_CASE("parity/committed_model: every node's codes and the scores are equal on 256 degraded pictures, on every ISA") {
   const ModelData model = committed_model();
   const std::vector<Sample> samples = pictures(model);
   const std::vector<std::uint8_t> codes = codes_of(samples);
@@ -61,7 +61,7 @@ TEST_CASE("parity/committed_model: every node's codes and the scores are equal o
   }
 }
 
-TEST_CASE("parity/committed_model: every ISA decides alike, with several kinds of decisions among 200 pictures") {
+TEST_CASE("parity/committed_model: every ISA decides alike, with several kinds of decisions among 256 pictures") {
   const ModelData model = committed_model();
   REQUIRE(PolicyHead::has_policy(model));
   const std::vector<Sample> samples = pictures(model);
