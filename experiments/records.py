@@ -1,4 +1,4 @@
-"""What experiments/reproduce and experiments/record_results share: reading and writing records, and how a script ends."""
+"""What the scripts that make records share: reading and writing them, where they come from, and how a script ends."""
 import hashlib
 import json
 import os
@@ -40,6 +40,17 @@ def model_hash(folder):
             return "sha256:" + hashlib.sha256(file.read()).hexdigest()
     except OSError:
         return None
+
+
+def git(*arguments):
+    """What git says of the source tree."""
+    done = subprocess.run(["git", "-C", os.path.dirname(os.path.abspath(__file__)), *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def processor():
+    with open("/proc/cpuinfo", encoding="utf-8") as lines:
+        return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 def wait_for(command, **options):
