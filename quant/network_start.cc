@@ -9,6 +9,7 @@
 #include "quant/quantized_network.h"
 #include "quant/same_range.h"
 #include "runtime/core/error.h"
+#include "runtime/core/nearest_config.h"
 
 namespace bitpilot {
 
@@ -48,8 +49,6 @@ void copy_layer(const Layer& from, Layer* to) {
   take(from.mean, to->mean);
   take(from.variance, to->variance);
 }
-
-double bits_distance(int left, int right) { return std::abs(std::log2(static_cast<double>(left) / right)); }
 
 }  // namespace
 
@@ -128,21 +127,12 @@ void QuantizedNetwork::start_steps(const Tensor& src, QuantizedNetwork* ordered_
 }
 
 // A path can lend its parameters to a layer only if it has trained at least as many of its filters.
-int QuantizedNetwork::nearest_path(int layer, const LayerBits& want) const {
-  int nearest = -1;
-  double best = std::numeric_limits<double>::max();
-  for (std::size_t p = 0; p < paths_.size(); ++p) {
-    const LayerBits& have = specs_[p].config[layer];
-    if (have.active_blocks < want.active_blocks) continue;
-    const double distance = bits_distance(have.weight, want.weight) + bits_distance(have.activation, want.activation) +
-                            4.0 * std::abs(have.active_blocks - want.active_blocks) / space_.layers[layer].blocks;
-    if (distance >= best) continue;
-    best = distance;
-    nearest = static_cast<int>(p);
-  }
-  if (nearest < 0)
+std::size_t QuantizedNetwork::nearest_path(int layer, const BitConfig& config) const {
+  std::vector<const BitConfig*> paths;
+  for (const PathSpec& spec : specs_) paths.push_back(spec.config[layer].active_blocks < config[layer].active_blocks ? nullptr : &spec.config);
+  if (std::count(paths.begin(), paths.end(), nullptr) == static_cast<std::ptrdiff_t>(paths.size()))
     throw Error(ExitCode::kBug, "no path is as wide as the configuration", network_.layer(layer).name, "add a full path");
-  return nearest;
+  return nearest_config(config, layer, steps_, space_, paths);
 }
 
 Tensor QuantizedNetwork::forward_config(const BitConfig& config, const Tensor& stem_value, const Quantizers* quantizers,
@@ -151,7 +141,7 @@ Tensor QuantizedNetwork::forward_config(const BitConfig& config, const Tensor& s
   std::vector<const Path*> source(layers_.size(), nullptr);
   std::vector<Path> adjusted(layers_.size());
   for (std::size_t l = 1; l < layers_.size(); ++l) {
-    adjusted[l] = paths_[nearest_path(static_cast<int>(l), config[l])];
+    adjusted[l] = paths_[nearest_path(static_cast<int>(l), config)];
     ValueQuantizer& q = adjusted[l].quantizers[adjusted[l].quantizer_of[l]];
     q.log_step = q.log_step + same_range(q.bits, config[l].activation);
     source[l] = &adjusted[l];
@@ -172,7 +162,7 @@ QuantizedNetwork QuantizedNetwork::with_paths(std::vector<PathSpec> paths) const
     Path& path = copy.paths_[p];
     std::vector<bool> set(path.quantizers.size(), false);
     for (std::size_t l = 1; l < layers_.size(); ++l) {
-      const Path& nearest = paths_[nearest_path(static_cast<int>(l), copy.specs_[p].config[l])];
+      const Path& nearest = paths_[nearest_path(static_cast<int>(l), copy.specs_[p].config)];
       copy_layer(nearest.layers[l], &path.layers[l]);
       // Of several layers that read one value at one bit-width the first one gives the step, as in a pass.
       const int to = path.quantizer_of[l];

@@ -46,8 +46,8 @@ class QuantizedNetwork {
   torch::Tensor stem(const torch::Tensor& src, const ForwardMode& mode);
   /// Class scores [N, classes] of path `path` from the stem's value.  Different paths may run in different threads at once.
   torch::Tensor forward(int path, const torch::Tensor& stem_value, const ForwardMode& mode, NormalizedOutputs* outputs = nullptr);
-  /// Class scores of any configuration: every layer takes the parameters of the path nearest in that layer; batch statistics, running
-  /// averages untouched.  `quantizers` replaces the network's own in this pass.
+  /// Class scores of any configuration: every layer takes the parameters of the nearest path (nearest_config()) that has all of its
+  /// filters; batch statistics, running averages untouched.  `quantizers` replaces the network's own in this pass.
   torch::Tensor forward_config(const BitConfig& config, const torch::Tensor& stem_value, const Quantizers* quantizers = nullptr,
                                NormalizedOutputs* outputs = nullptr);
 
@@ -123,7 +123,7 @@ class QuantizedNetwork {
   torch::Tensor classify(const torch::Tensor& src, const BitConfig& config, const PathLayer& parameters, const Quantizers* quantizers) const;
   void finish_step(const FusedStep& step, Produced* produced) const;
   Path make_path(const BitConfig& config) const;
-  int nearest_path(int layer, const LayerBits& bits) const;
+  std::size_t nearest_path(int layer, const BitConfig& config) const;
   std::vector<torch::Tensor> filter_orders() const;
   void sort_filters();
   void start_steps(const torch::Tensor& src, QuantizedNetwork* ordered_float);

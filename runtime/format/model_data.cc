@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "runtime/core/error.h"
+#include "runtime/core/nearest_config.h"
 
 namespace bitpilot {
 namespace {
@@ -22,12 +23,6 @@ double octaves(int sixty_fourths) {
     if (rest >> bit & 1) result *= root;
   }
   return std::ldexp(result, whole);
-}
-
-double distance(const LayerBits& a, const LayerBits& b, int blocks) {
-  return std::abs(std::log2(static_cast<double>(a.weight) / b.weight)) +
-         std::abs(std::log2(static_cast<double>(a.activation) / b.activation)) +
-         4.0 * std::abs(a.active_blocks - b.active_blocks) / blocks;
 }
 
 [[noreturn]] void refuse(const std::string& what, const std::string& where) {
@@ -109,16 +104,11 @@ CalibrationChoice choose_calibration(const ModelData& model, const BitConfig& co
   const auto l = static_cast<std::size_t>(layer);
   if (const int exact = find_anchor(model, config); exact >= 0)
     return {&model.anchors[static_cast<std::size_t>(exact)].layers[l], config[l], true};
-  const Anchor* best = nullptr;
-  double best_distance = 0;
-  for (const Anchor& anchor : model.anchors) {
-    const double now = distance(anchor.config[l], config[l], model.space.layers[l].blocks);
-    if (best != nullptr && now >= best_distance) continue;
-    best = &anchor;
-    best_distance = now;
-  }
-  if (best == nullptr) refuse("a model without anchors", model.network.name);
-  return {&best->layers[l], best->config[l], false};
+  if (model.anchors.empty()) refuse("a model without anchors", model.network.name);
+  std::vector<const BitConfig*> configs;
+  for (const Anchor& anchor : model.anchors) configs.push_back(&anchor.config);
+  const Anchor& nearest = model.anchors[nearest_config(config, layer, fuse(model.network), model.space, configs)];
+  return {&nearest.layers[l], nearest.config[l], false};
 }
 
 FoldedLayer fold_layer(const ModelData& model, const BitConfig& config, int layer) {

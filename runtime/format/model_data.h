@@ -99,8 +99,7 @@ struct CalibrationChoice {
   LayerBits bits;      ///< the layer's setting in the anchor that it comes from
   bool exact = false;  ///< the whole configuration is an anchor
 };
-/// An anchor's own calibration if `config` is that anchor, else layer by layer the nearest anchor's: smallest
-/// |log2(w/w')| + |log2(a/a')| + 4 * |blocks - blocks'| / blocks of that layer, the first on ties.
+/// An anchor's own calibration if `config` is that anchor, else layer by layer the nearest anchor's (nearest_config()).
 CalibrationChoice choose_calibration(const ModelData& model, const BitConfig& config, int layer);
 /// Index of the anchor equal to `config`, -1 if none.
 int find_anchor(const ModelData& model, const BitConfig& config);

@@ -128,7 +128,14 @@ TEST_CASE("format/model_data: an anchor has its own calibration, others the near
   CHECK(chosen(2) == &model.anchors[2].layers[2]);
   CHECK(chosen(3) == &model.anchors[3].layers[3]);  // half8: 2 log2(8/5) = 1.36 < 2 log2(5/4) + 4 / 2
   CHECK(chosen(5) == &model.anchors[1].layers[5]);
-  CHECK(chosen(7) == &model.anchors[0].layers[7]);  // all anchors tie at 8/8: the first
+  CHECK(chosen(7) == &model.anchors[1].layers[7]);  // all are at 8/8: as the layer that it reads, at 4/4
+  mixed[6] = {8, 8, 2};
+  CHECK(chosen(7) == &model.anchors[3].layers[7]);  // half8 there
+  mixed[6] = {4, 4, 2};
+  CHECK(chosen(7) == &model.anchors[1].layers[7]);  // 2 from u4 and from half8: nearer to u4 in all layers together
+  mixed = model.anchors[3].config;
+  mixed[6] = {4, 4, 2};
+  CHECK(chosen(7) == &model.anchors[3].layers[7]);  // the same, nearer to half8
 }
 
 TEST_CASE("format/model_data: a calibration from other widths keeps steps, zero and offsets in real units") {

@@ -180,6 +180,10 @@ TEST_CASE("quant/quantized_network: a found path runs as the free configuration 
   const TrainingBatch batch = toy_batch();
   QuantizedNetwork float_network(small.network, small.space, {{"float", uniform_config(small.space, 8, 8)}}, /*quantized=*/false, 7);
   small.supernet.start_from(float_network, batch.src);
+  int own = 0;  // what 2 bits learned, the classifier's part too, is theirs alone
+  for (auto& [name, tensor] : small.supernet.parameters())
+    if (name.starts_with("path.u2.") && ++own) tensor.detach().mul_(1.1).add_(0.05);
+  CHECK(own > 0);
   BitConfig mixed = uniform_config(small.space, 2, 2);
   mixed[2] = {8, 3, mixed[2].active_blocks};
   mixed[5].weight = 4;
@@ -189,6 +193,7 @@ TEST_CASE("quant/quantized_network: a found path runs as the free configuration 
   CHECK(torch::equal(found.stem(batch.src, evaluation), stem));
   CHECK(torch::equal(found.forward(0, stem, free), small.supernet.forward_config(mixed, stem)));
   CHECK(torch::equal(found.forward(1, stem, evaluation), small.supernet.forward(1, stem, evaluation)));
+  CHECK(torch::equal(small.supernet.forward_config(uniform_config(small.space, 2, 2), stem), small.supernet.forward(1, stem, free)));
   // It owns copies: what it learns or recalibrates does not reach the supernet.
   const Tensor before = small.supernet.forward(1, stem, evaluation);
   found.forward(1, stem, {/*batch_statistics=*/true, /*momentum=*/1});
