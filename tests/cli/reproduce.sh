@@ -55,7 +55,10 @@ PY
 chmod +x "$work/bin/bitpilot-train"
 cp "$work/bin/bitpilot-train" "$work/bin/bitpilot"
 
-reproduce() { "$source_dir/experiments/reproduce" --bin "$work/bin" --out "$work/out" "$@" >"$work/log" 2>&1; }
+# A tree without kept records, for what --list knows of times.
+mkdir -p "$work/bare/experiments" && cp -r "$source_dir"/experiments/{reproduce,records.py,rows.json,configs} "$work/bare/experiments"
+tree=$source_dir
+reproduce() { "$tree/experiments/reproduce" --bin "$work/bin" --out "$work/out" "$@" >"$work/log" 2>&1; }
 expect() {  # expect CODE TEXT ARGUMENT…: ends so, says so, and shows nobody a traceback
   local code=0
   reproduce "${@:3}" || code=$?
@@ -64,16 +67,34 @@ expect() {  # expect CODE TEXT ARGUMENT…: ends so, says so, and shows nobody a
 calls() { touch "$work/calls"; grep -c "$1" "$work/calls"; }
 
 # --list says what it would do and does nothing.
-expect 0 "train      ? min" --list
+tree=$work/bare expect 0 "train      ? min" --list
 [ -e "$work/out" ] && fail "--list left something behind"
 [ -e "$work/calls" ] && fail "--list called a program"
-# Every record's name begins with its row's.
-for name in $(python3 -c 'import json, sys; print(*json.load(open(sys.argv[1]))["rows"])' "$source_dir/experiments/rows.json"); do
+# Every record's name begins with its row's, or with its run's.
+python3 - "$source_dir/experiments/rows.json" >"$work/names" <<'PY'
+import json, sys
+for name, rows in json.load(open(sys.argv[1]))["rows"].items(): print(name, *(row["run"] for row in rows))
+PY
+while read -r name runs; do
   expect 0 "record" --list --only "$name"
   grep '^record' "$work/log" | sed 's/.* //' | while read -r file; do
-    case $(basename "$file") in "$name"[-_]*) ;; *) echo "$file" ;; esac
-  done | grep . && fail "records of $name do not begin with it"
-done
+    for start in $name $runs; do case $(basename "$file") in "$start"[-_]*) continue 2 ;; esac; done
+    echo "$file"
+  done | grep . && fail "records of $name begin neither with it nor with their run"
+done <"$work/names"
+# --small keeps one seed everywhere, and of the Forms trained alone none; seeds that are asked for do not bring those back.
+expect 0 "in all" --list --small
+grep -E -- '-s[1-9]|-forms\.json|eqnet_alone|alone_u4_long' "$work/log" && fail "--small is not small"
+expect 0 "in all" --list --small --seeds 1
+grep -E -- '-forms\.json|eqnet_alone|alone_u4_long' "$work/log" && fail "--small --seeds is not small"
+# A rival's and a search's own seconds are told: those of experiments/results.
+python3 - "$source_dir/experiments/results" <<'PY' >"$work/known"
+import json, sys
+for file in "searches-s0-ilp_0.09", "hybrid-s0-hybrid":
+    print(f"{json.load(open(f'{sys.argv[1]}/{file}.json'))['metrics']['seconds'] / 60:4.1f} min  .*{file}.json")
+PY
+expect 0 "record" --list --only searches --only hybrid
+while read -r told; do grep -q -- "$told" "$work/log" || fail "--list does not tell: $told"; done <"$work/known"
 
 # A row: trained once, recorded, then skipped; --again makes the records once more, from the same run.
 expect 0 "train resnet8, seed 0" --only hybrid --seeds 0
@@ -136,8 +157,10 @@ PY
 # The ablation judges uniform paths only: none of its runs searches.  A record that two rows have is made once.
 grep '^bitpilot-train train .*--out [^ ]*/rfquant_ablation' "$work/calls" | grep -v -- '--set method.budget=0' | grep . && fail "an ablation searches"
 [ "$(reproduce --list --only rfquant_ablation --seeds 1; grep -c rfquant_ablation_none-s1-training.json "$work/log")" = 1 ] || fail "a record twice in one call"
-# Its minutes are known now.
+# Its minutes are known now, for other seeds too; the sum says what is left and what nobody knows.
 expect 0 " 5.0 min" --list --only rfquant_ablation --seeds 1
+expect 0 " 5.0 min" --list --only rfquant_ablation --seeds 7
+expect 0 "in all  0.0 h for 0 of 0 still to do" --list --only rfquant_ablation --seeds 1
 
 # EQ-Net: each Form beside the same one trained alone, all in one record that knows its runs.
 expect 0 "" --only eqnet --seeds 0
@@ -148,6 +171,15 @@ assert len(records) == 8 and {record["method"] for record in records} == {"form_
 assert "--form runs/reproduce/runs/eqnet_alone_channel_symmetric_u3-s0" in records[0]["command"], records[0]
 PY
 expect 0 "eqnet_fashion_mnist-s0-forms.json stands: skipped" --only eqnet --seeds 0
+# Its folders say how long a network trained alone takes: for another seed, and for another one of the recipe with as many paths, but not for
+# twice the passes.  A clock that saw a part of the training says nothing.
+tree=$work/bare expect 0 "in all" --list --only dqmq --seeds 0 9
+for told in " 5.0 min  .*/alone_u3-s9" " 5.0 min  .*/alone_m57-s9" " 5.0 min  .*/resnet8-s9" " ? min  .*/alone_u4_long-s9" " ? min  .*/ds_cnn-s9"; do
+  grep -q -- "$told" "$work/log" || { cat "$work/log"; fail "--list does not tell: $told"; }
+done
+for run in "$work"/out/runs/*alone_*-s*; do echo '{"supernet": 0.0003, "policy": 10}' >"$run/seconds.json"; done
+tree=$work/bare expect 0 "in all" --list --only dqmq --seeds 9
+grep -q -- ' ? min  .*/alone_u3-s9' "$work/log" || fail "--list believes a clock that saw a part"
 
 # Small runs stand apart; a folder with another recipe is refused, and nothing that calling again would mend is promised.
 expect 0 "train resnet8, seed 0" --small --only hybrid
