@@ -37,6 +37,14 @@ expect_exit 3 "${write[@]}" --check # two records of one seed
 record 2 0.92 >"$scratch/experiments/results/a/two.json"
 tables "$columns" >"$scratch/docs/tables/t.json"
 expect_exit 3 "${write[@]}" --check # BOPs without milliseconds
+tables '{"title":"cost","value":"metrics.accuracy","unit":"ratio"}' >"$scratch/docs/tables/t.json"
+expect_exit 3 "${write[@]}" --check # a relative cost without them
+tables '{"title":"cost","value":"metrics.accuracy","unit":"ratio"},{"title":"ms","text":"n.m."}' >"$scratch/docs/tables/t.json"
+expect_exit 3 "${write[@]}" --check # nor does anybody say why
+sed -i 's/"name":"t",/&"note":"n.m.: nobody had a clock.",/' "$scratch/docs/tables/t.json"
+expect_exit 0 "${write[@]}"
+grep -A 3 -F '| policy | 0.910 ± 0.014 | n.m. | 2 |' "$scratch/README.md" | grep -q '^n.m.: nobody had a clock.$' ||
+  { cat "$scratch/README.md"; fail "a table does not say why it shows no milliseconds"; }
 # "with" keeps the records that hold something there; a row may have a unit of its own.
 printf '{"tables":[{"name":"t","with":["metrics.rivals"],"rows":[{"label":"points","unit":"points","instead":{"accuracy":"metrics.accuracy"}}],"columns":[{"title":"accuracy","value":"x"}]}]}' >"$scratch/docs/tables/t.json"
 sed 's/"metrics":{/"metrics":{"rivals":null,/' "$scratch/experiments/results/a/one.json" >"$scratch/one" && mv "$scratch/one" "$scratch/experiments/results/a/one.json"
