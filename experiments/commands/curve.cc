@@ -161,24 +161,30 @@ json against(const Point& ours, const Series& theirs, const Judging& judging) {
   return entry;
 }
 
+/// A panel for each set of pictures.
 std::string picture_of(const std::vector<Series>& all, const std::string& split, const Judging& judging) {
-  Plot plot;
-  plot.title = "Accuracy over cost, seen families (" + split + " pictures)";
-  plot.x_label = "mega bit operations a picture";
-  plot.y_label = "accuracy, %";
-  for (const Series& series : all) {
-    PlotSeries line{series.name, series.points.size() > 1 ? PlotSeries::Kind::kLine : PlotSeries::Kind::kPoints, {}, {}, {}};
-    std::vector<const Point*> sorted;
-    for (const Point& point : series.points) sorted.push_back(&point);
-    std::sort(sorted.begin(), sorted.end(), [](const Point* a, const Point* b) { return a->bops < b->bops; });
-    for (const Point* point : sorted) {
-      const auto [low, high] = interval_of(*point, 0, judging);
-      line.points.emplace_back(point->bops / 1e6, 100 * share_right(point->sets.front().correct));
-      line.intervals.emplace_back(100 * low, 100 * high);
+  const char* const names[] = {"seen families", "held-out families", "clean pictures"};
+  std::vector<Plot> panels;
+  for (std::size_t s = 0; s < judging.sets.size(); ++s) {
+    Plot plot;
+    plot.title = "Accuracy over cost, " + std::string(names[s]) + " (" + split + " split)";
+    plot.x_label = "mega bit operations a picture";
+    plot.y_label = "accuracy, %";
+    for (const Series& series : all) {
+      PlotSeries line{series.name, series.points.size() > 1 ? PlotSeries::Kind::kLine : PlotSeries::Kind::kPoints, {}, {}, {}};
+      std::vector<const Point*> sorted;
+      for (const Point& point : series.points) sorted.push_back(&point);
+      std::sort(sorted.begin(), sorted.end(), [](const Point* a, const Point* b) { return a->bops < b->bops; });
+      for (const Point* point : sorted) {
+        const auto [low, high] = interval_of(*point, s, judging);
+        line.points.emplace_back(point->bops / 1e6, 100 * share_right(point->sets[s].correct));
+        line.intervals.emplace_back(100 * low, 100 * high);
+      }
+      plot.series.push_back(std::move(line));
     }
-    plot.series.push_back(std::move(line));
+    panels.push_back(std::move(plot));
   }
-  return svg(plot);
+  return svg(panels);
 }
 
 }  // namespace
@@ -192,7 +198,7 @@ int run_curve(const std::vector<std::string>& args) {
   options.text("split", "SPLIT", split, "test, or validation where something is still to be chosen");
   options.integer("threads", "N", threads, 1, 256, "threads; the result does not depend on it");
   options.text("json", "FILE", json_file, "where the figures go; - for stdout").required();
-  options.text("svg", "FILE", svg_file, "where the picture goes");
+  options.text("svg", "FILE", svg_file, "where the picture goes, a panel for each set");
   if (!options.parse(args)) return 0;
   if (split != "test" && split != "validation")
     throw Error(ExitCode::kUsage, "\"" + split + "\" is no split to judge on", "--split", "take test or validation");

@@ -96,7 +96,9 @@ assert two[0]["seen"]["accuracy"] == one[0]["seen"]["accuracy"] and two[0]["seen
 width = lambda point: point["seen"]["accuracy_ci95"][1] - point["seen"]["accuracy_ci95"][0]
 assert 0.85 < width(two[0]) / width(one[0]) < 1.2, (one, two)
 PY
-grep -q '<svg' "$work/curve.svg" || fail "no picture"
+for set in 'seen families' 'held-out families' 'clean pictures'; do
+  grep -q "class=\"title\">Accuracy over cost, $set (test split)" "$work/curve.svg" || fail "no panel of the $set"
+done
 "$train" curve --series nothing --json - >"$work/bad.log" 2>&1
 [ $? -eq 2 ] && grep -q 'NAME=DIR' "$work/bad.log" || fail "a series without runs: $(cat "$work/bad.log")"
 "$train" curve --series x="$work/dear" --split train --json - >"$work/bad.log" 2>&1
