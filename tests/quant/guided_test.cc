@@ -132,9 +132,12 @@ TEST_CASE("quant/guided: without strength it is the float training, bit for bit"
   float_options.learning_rate = 5e-3;
   toy.train(plain.get(), float_options);
   for (const auto& [name, tensor] : plain->parameters()) CHECK_MESSAGE(torch::equal(tensor, named(guided.get(), name)), name);
-  // … and with it, it is not.
+  // … and with it, it is not, where nothing else is guided: no value is rounded, no weight frozen.
   const auto pulled = toy.fresh(true);
-  toy.train(pulled.get(), Toy::guided_options(toy.guide(pulled.get(), {})));
+  options = {};
+  options.activations_from = 1;
+  options.freeze = 0;
+  toy.train(pulled.get(), Toy::guided_options(toy.guide(pulled.get(), options)));
   CHECK_FALSE(torch::equal(named(plain.get(), "block1.conv1.weight"), named(pulled.get(), "block1.conv1.weight")));
 }
 
