@@ -213,7 +213,7 @@ TEST_CASE("quant/guided: what stood before the pull is kept, and the conflict of
   }
 }
 
-TEST_CASE("quant/guided: conflict is the cosine of loss and pull, meaned over the steps that pull a layer away from levels") {
+TEST_CASE("quant/guided: conflict is the cosine of loss and pull, a mean over the steps that pull at weights between levels") {
   Toy toy(5);
   const auto network = toy.fresh(true);
   GuidedOptions options;
