@@ -1,6 +1,7 @@
 #include "experiments/bottlenecks.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -173,14 +174,17 @@ BottleneckReport find_bottlenecks(QuantizedNetwork* network, const BitConfig& co
   for (const LayerBottleneck& row : report.layers) total += std::max(0.0, row.relief.loss.mean);
   for (LayerBottleneck& row : report.layers) row.share = total > 0 ? std::max(0.0, row.relief.loss.mean) / total : 0;
 
-  std::vector<LayerBottleneck> advice = report.layers;
-  std::stable_sort(advice.begin(), advice.end(), [](const LayerBottleneck& a, const LayerBottleneck& b) {
-    if (a.flagged != b.flagged) return a.flagged;
+  std::vector<LayerBottleneck> by_byte = report.layers;
+  std::stable_sort(by_byte.begin(), by_byte.end(), [](const LayerBottleneck& a, const LayerBottleneck& b) {
     return a.relief.loss.mean * static_cast<double>(b.bytes) > b.relief.loss.mean * static_cast<double>(a.bytes);
   });
-  std::vector<int> order;
-  for (const LayerBottleneck& row : advice) order.push_back(row.layer);
-  report.promotions.push_back(finder.promote("as advised", order));
+  std::vector<int> advised, all;
+  for (const LayerBottleneck& row : by_byte) {
+    all.push_back(row.layer);
+    if (row.flagged) advised.push_back(row.layer);
+  }
+  report.promotions.push_back(finder.promote("as advised", advised));
+  report.promotions.push_back(finder.promote("by relief per byte", all));
   for (int i = 0; i < kRandomOrders; ++i)
     report.promotions.push_back(finder.promote("random order " + std::to_string(i + 1), random_order(finder.adaptive(), seed, static_cast<std::uint64_t>(i))));
   sort_by_relief(&report.layers);
@@ -194,9 +198,10 @@ BottleneckReport find_bottlenecks(QuantizedNetwork* network, const BitConfig& co
 
 json bottlenecks_json(const BottleneckReport& report) {
   json layers = json::array(), values = json::array(), promotions = json::array();
+  const auto finite = [](double value) { return std::isfinite(value) ? json(value) : json(nullptr); };
   for (const LayerBottleneck& row : report.layers)
     layers.push_back({{"name", row.name}, {"parameters", row.parameters}, {"macs", row.macs}, {"bits", row.bits}, {"bytes", row.bytes},
-                      {"grid_distance", row.trained.distance}, {"near_level", row.trained.near}, {"sqnr_db", row.trained.sqnr_db},
+                      {"grid_distance", row.trained.distance}, {"near_level", row.trained.near}, {"sqnr_db", finite(row.trained.sqnr_db)},
                       {"conflict", row.trained.conflict}, {"solo_drop", row.solo_drop}, {"relief", gain_json(row.relief)},
                       {"promotion", gain_json(row.promotion)}, {"share_of_relief", row.share}, {"flagged", row.flagged}, {"suggested_bits", row.suggested_bits}});
   for (const ValueBottleneck& row : report.values) values.push_back({{"name", row.name}, {"relief", gain_json(row.relief)}});
@@ -205,7 +210,12 @@ json bottlenecks_json(const BottleneckReport& report) {
     for (const auto& [bytes, accuracy] : line.points) points.push_back({{"weight_bytes", bytes}, {"accuracy", accuracy}});
     promotions.push_back({{"order", line.name}, {"points", points}});
   }
-  return {{"schema", "bitpilot.bottlenecks/1"}, {"images", report.images}, {"float_weights_accuracy", report.float_accuracy},
+  const json weights_of{{"end_of_training", {"grid_distance", "near_level", "sqnr_db"}},
+                        {"all_while_pulled", {"conflict"}},
+                        {"before_pull", {"float_weights_accuracy", "accuracy", "solo_drop", "relief", "promotion", "share_of_relief", "values",
+                                         "best_promotion", "promotions"}},
+                        {"several", {"flagged", "suggested_bits"}}};
+  return {{"schema", "bitpilot.bottlenecks/2"}, {"weights_of", weights_of}, {"before_pull_at", report.before_pull_at}, {"images", report.images}, {"float_weights_accuracy", report.float_accuracy},
           {"accuracy", report.accuracy}, {"layers", layers}, {"values", values}, {"best_promotion", report.best_promotion},
           {"promotions", promotions}};
 }
@@ -236,11 +246,13 @@ std::string promotions_svg(const BottleneckReport& report) {
   plot.x_label = "bytes of all weights";
   plot.y_label = "accuracy, %";
   PlotSeries random{"random orders", PlotSeries::Kind::kPoints, {}, {}, {}};
-  for (const PromotionLine& promotion : report.promotions) {
-    const bool advised = plot.series.empty();
-    if (advised) plot.series.push_back({promotion.name, PlotSeries::Kind::kLine, {}, {}, {}});
+  for (std::size_t i = 0; i < report.promotions.size(); ++i) {
+    const PromotionLine& promotion = report.promotions[i];
+    const bool drawn_by_chance = i + kRandomOrders >= report.promotions.size();
+    const std::string name = promotion.name + (promotion.points.size() == 1 ? ": no layer" : "");
+    if (!drawn_by_chance) plot.series.push_back({name, PlotSeries::Kind::kLine, {}, {}, {}});
     for (const auto& [bytes, accuracy] : promotion.points)
-      (advised ? plot.series.front() : random).points.emplace_back(static_cast<double>(bytes), 100 * accuracy);
+      (drawn_by_chance ? random : plot.series.back()).points.emplace_back(static_cast<double>(bytes), 100 * accuracy);
   }
   plot.series.push_back(std::move(random));
   return svg(plot);

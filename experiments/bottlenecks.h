@@ -53,8 +53,9 @@ struct BottleneckReport {
   std::vector<LayerBottleneck> layers;      ///< adaptive ones, the greatest relief (loss) first
   std::vector<ValueBottleneck> values;      ///< the greatest relief (loss) first
   std::string best_promotion;               ///< layer whose promotion saves most loss; equal ones: the first in `layers`
-  std::vector<PromotionLine> promotions;    ///< as advised (flagged layers first, by relief per byte), then random orders; at most eight
-                                            ///< layers each
+  std::vector<PromotionLine> promotions;    ///< as advised (the flagged layers by relief per byte; where none is, the start alone), then
+                                            ///< all layers by relief per byte, then random orders; at most eight layers each
+  double before_pull_at = 0;                ///< share of the training's steps that the judged weights have behind them, the caller's to tell
 };
 
 /// Where compression hurts: rounds layers of the weights that `network` holds, in the arithmetic of its nested codes, one at a time and all
@@ -64,6 +65,8 @@ struct BottleneckReport {
 BottleneckReport find_bottlenecks(QuantizedNetwork* network, const BitConfig& config, const std::vector<GuidedLayer>& trained,
                                   const std::vector<TrainingBatch>& batches, std::uint64_t seed);
 
+/// "weights_of" says of which weights each figure is: grid_distance, near_level and sqnr_db (null on the grid) of those that training ended
+/// with, conflict of all that the pull moved, the others of those from before the pull.
 nlohmann::json bottlenecks_json(const BottleneckReport& report);
 /// Pictures: relief and promotion of each layer; the promotions one after the other.
 std::string reliefs_svg(const BottleneckReport& report);

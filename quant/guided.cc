@@ -1,6 +1,7 @@
 #include "quant/guided.h"
 
 #include <cmath>
+#include <limits>
 
 #include "quant/layer_tensors.h"
 #include "runtime/core/integer.h"
@@ -158,7 +159,7 @@ std::vector<GuidedLayer> GuidedTraining::measure() const {
     const double noise = (w - nearest_level(w, layer.log_step, layer.bits)).square().sum().item<double>();
     result[l].distance = away.square().mean().item<double>();
     result[l].near = (away.abs() < kNearWithin).to(torch::kDouble).mean().item<double>();
-    result[l].sqnr_db = 10 * std::log10(w.square().sum().item<double>() / std::max(noise, kEpsilon));
+    result[l].sqnr_db = noise > 0 ? 10 * std::log10(w.square().sum().item<double>() / noise) : std::numeric_limits<double>::infinity();
     const float* sums = conflicts_.data_ptr<float>() + 2 * l;
     result[l].conflict = sums[1] > 0 ? sums[0] / sums[1] : 0;
   }

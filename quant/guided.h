@@ -39,7 +39,7 @@ struct GuidedOptions {
 struct GuidedLayer {
   double distance = 0;  ///< R
   double near = 0;      ///< share of the weights within a tenth of a step of their level
-  double sqnr_db = 0;   ///< signal over rounding noise
+  double sqnr_db = 0;   ///< signal over rounding noise; infinite where every weight stands on its level exactly
   double conflict = 0;  ///< cosine of (grad loss, grad R), mean over the steps in which the pull acts and R is above 1/48: later the
                         ///< weights stand on their levels, where the pull has no direction of its own.  0: there were no such steps
 };
@@ -60,8 +60,8 @@ class GuidedTraining : public Quantizers {
   /// Adds the pull to a step's gradients (a GradientHook).
   void shape(std::int64_t step, const NamedTensors& parameters, std::vector<torch::Tensor>* gradients);
   NamedTensors state() const;
-  /// Copies of the network's parameters, in its order, as they stood before the first step that pulls (without a pull: at the start):
-  /// trained for the same time and with the same activations as the end, but not moved to the grid yet.
+  /// Copies of the network's parameters, in its order, as they stood before the first step that pulls (without a pull: at the start): not
+  /// moved to the grid yet, but trained for the share `quiet` of the steps only, with rounded activations if `activations_from` is below it.
   const NamedTensors& before_pull() const { return before_; }
 
   /// [layer]; guided layers only carry figures.

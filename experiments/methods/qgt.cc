@@ -4,8 +4,9 @@
 //               weights that have arrived are frozen at the end; activations are rounded, by learned steps, from a share of the steps on:
 //               early in the committed recipes, because values at 2 bits need longer than the end of a training     (quant/guided)
 //   end         weights become their codes (stem and classifier at 8 bits, as in every configuration here), normalisation is recalibrated, the integer model is judged like any other
-//   report      which layers compression hurts, and what one bit more would bring, made on the weights from before the pull: those that
-//               training ends with stand on their levels already                       (experiments/bottlenecks: bottlenecks.json, *.svg)
+//   report      which layers compression hurts, and what one bit more would bring, made on the weights from before the pull (behind the
+//               share `quiet` of the steps): those that training ends with stand on their levels already
+//                                                                                      (experiments/bottlenecks: bottlenecks.json, *.svg)
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -123,6 +124,7 @@ class Qgt : public Method {
     exchange(&training->supernet);
     BottleneckReport report = find_bottlenecks(&training->supernet, training->supernet.paths().front().config, trained_, batches, recipe.seed);
     exchange(&training->supernet);
+    report.before_pull_at = settings_.guided.strength > 0 ? settings_.guided.quiet : 0;
     return report;
   }
 

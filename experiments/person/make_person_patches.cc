@@ -6,8 +6,9 @@
 //   no person          the very same windows at other times, where nothing stands in front of the background: place alone tells nothing,
 //                      which a nearest-neighbour judge of the background must confirm (under 60 %, else exit 5): of each pair it sees one
 //                      patch, with the person and without in turns, after corrections
-//   train / test       the first 68 % and the last 25 % of the video, nothing from between; test: 300 patches, checked by eye, whose
-//                      corrections stand in a small file: lines "NAME person|no_person|drop"
+//   train / test       the first 68 % and the last 25 % of the video, nothing from between; test: 300 patches, checked by eye: what it
+//                      saw of each stands in a small file, lines "NAME person|no_person|drop".  Another OpenCV may find other people: how
+//                      many test patches nobody has looked at is told
 //   --stride N         looks at every N-th frame only (default 2): fewer patches, sooner
 //
 // Writes DIR/{train,test}/{person,no_person}/*.png, 96 x 96 pixels: a folder that `bitpilot train --data` reads.
@@ -194,12 +195,17 @@ std::vector<Place> places(const cv::Mat& background, const std::vector<Patch>& p
   return result;
 }
 
-/// A stale line would leave a wrong label standing, so it is told.
-void tell_unused(const Corrections& corrections, const std::vector<Patch>& patches, const std::string& path) {
+/// What the eye has not seen may bear a wrong label, and so may what a stale line was meant for.
+void tell_unseen(const Corrections& corrections, const std::vector<Patch>& patches, const std::string& path) {
   std::set<std::string> names;
   for (const Patch& patch : patches) names.insert(patch.name());
-  for (const auto& [name, what] : corrections)
-    if (!names.count(name)) std::cerr << "warning: \"" << name << " " << what << "\" of " << path << " corrects no test patch\n";
+  const auto unseen = std::count_if(names.begin(), names.end(), [&](const std::string& name) { return !corrections.count(name); });
+  const auto is_stale = [&](const auto& line) { return !names.count(line.first); };
+  const auto stale = std::count_if(corrections.begin(), corrections.end(), is_stale);
+  if (unseen == 0 && stale == 0) return;
+  std::cerr << "warning: " << unseen << " of " << names.size() << " test patches are not in " << path << ", nobody has looked at them; " << stale
+            << " of its lines name no test patch" << (stale > 0 ? ", the first is " + std::find_if(corrections.begin(), corrections.end(), is_stale)->first : "")
+            << " (the list belongs to one video, stride and OpenCV: see --sheets)\n";
 }
 
 Corrections read_corrections(const std::string& path) {
@@ -272,7 +278,7 @@ Cuts a person / no-person data set of 96 x 96 patches out of a video of pedestri
 
   --video FILE         video with a still background
   --out DIR            gets train/ and test/, each with person/ and no_person/
-  --corrections FILE   what the eye says of test patches, a line each: NAME person|no_person|drop
+  --corrections FILE   what the eye says of test patches, a line each: NAME person|no_person|drop; warns of patches without a line
   --sheets DIR         overviews of the test patches, to correct them by
   --stride N           look at every N-th frame, 1 to 999 (2); more: fewer patches, sooner
   --help               this text
@@ -303,7 +309,7 @@ int run(const std::vector<std::string>& args) {
   const std::vector<Patch> train = choose(watched, kTrain, background.size()), test = thinned(choose(watched, kTest, background.size()));
   if (train.size() < 200 || test.size() < 100)
     throw Error(ExitCode::kData, "too few people are seen in the video", options["--video"], "give a busier one, or a smaller --stride");
-  tell_unused(corrections, test, options["--corrections"]);
+  if (!options["--corrections"].empty()) tell_unseen(corrections, test, options["--corrections"]);
   cut(options["--video"], train, options["--out"] + "/train", {}, "");
   cut(options["--video"], test, options["--out"] + "/test", corrections, options["--sheets"]);
   const std::vector<Place> asked = places(background, test, corrections);

@@ -2,9 +2,11 @@
 
 #include <doctest/doctest.h>
 
+#include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
-#include "experiments/size_account.h"
 #include "runtime/core/random.h"
 #include "tests/support/toy_training.h"
 
@@ -150,27 +152,60 @@ TEST_CASE("experiments/bottlenecks: values that are rounded too coarsely rank fi
   CHECK(bottlenecks_json(report)["values"][0]["name"].get<std::string>() == "first");
 }
 
-TEST_CASE("experiments/bottlenecks: promotions start from all layers rounded and end where every layer has a bit more") {
+TEST_CASE("experiments/bottlenecks: promotions start from all layers rounded; but for the advised ones they end where every layer has a bit more") {
   Planted planted;
   const BottleneckReport report = planted.report(toy_pictures(100, 2000));
-  REQUIRE(report.promotions.size() == 4);
+  REQUIRE(report.promotions.size() == 5);
+  CHECK(report.promotions[1].name == "by relief per byte");
   const std::int64_t weights = planted.network.weight_count(1) + planted.network.weight_count(2) + planted.network.weight_count(3);
   for (const PromotionLine& line : report.promotions) {
-    REQUIRE(line.points.size() == 4);
     CHECK(line.points.front().second == report.accuracy);
+    if (line.name == "as advised") continue;
+    REQUIRE(line.points.size() == 4);
     CHECK(line.points.back().first - line.points.front().first == weights / 8);
-    CHECK(line.points.back().second == report.promotions.front().points.back().second);
+    CHECK(line.points.back().second == report.promotions[1].points.back().second);
   }
-  // The bottleneck is promoted first, being the only flagged layer.
+  // The bottleneck is the only flagged layer, and gains most for its bytes.
+  REQUIRE(report.promotions.front().name == "as advised");
+  REQUIRE(report.promotions.front().points.size() == 2);
   CHECK(report.promotions.front().points[1].first - report.promotions.front().points[0].first == planted.network.weight_count(2) / 8);
-  CHECK(bottlenecks_json(report)["layers"].size() == 3);
+  CHECK(report.promotions[1].points[1] == report.promotions.front().points[1]);
   CHECK(reliefs_svg(report).find(kPlanted) != std::string::npos);
-  CHECK(promotions_svg(report).find("as advised") != std::string::npos);
+  CHECK(promotions_svg(report).find(">as advised<") != std::string::npos);
 }
 
-TEST_CASE("experiments/size_account: bytes are weights at their bits and a scale and a bias a filter") {
-  Planted planted;
-  CHECK(weight_bytes(planted.network, 1, 2) == 8 * 16 * 9 / 4);
-  CHECK(weight_bytes(planted.network, 0, 3) == 27);  // 72 weights
-  CHECK(weight_bytes(planted.network, 4, 3) == 30);  // 80 weights
+TEST_CASE("experiments/bottlenecks: where no layer is flagged nothing is advised, in the record and in the picture") {
+  Planted planted(/*outlier=*/0);
+  const BottleneckReport report = planted.report(toy_pictures(400, 2000));
+  for (const LayerBottleneck& row : report.layers) REQUIRE_FALSE(row.flagged);
+  const json told = bottlenecks_json(report);
+  CHECK(told["promotions"][0]["order"].get<std::string>() == "as advised");
+  CHECK(told["promotions"][0]["points"].size() == 1);
+  CHECK(told["promotions"][1]["order"].get<std::string>() == "by relief per byte");
+  CHECK(told["promotions"][1]["points"].size() == 4);
+  CHECK(promotions_svg(report).find(">as advised: no layer<") != std::string::npos);
+}
+
+TEST_CASE("experiments/bottlenecks: the record says of every figure which weights it is of, and gives no noise where there is none") {
+  Planted planted(/*outlier=*/0);
+  std::vector<GuidedLayer> left(planted.config.size());
+  left[1].sqnr_db = std::numeric_limits<double>::infinity();
+  left[2].sqnr_db = 17.5;
+  BottleneckReport report = planted.report(toy_pictures(100, 2000), left);
+  report.before_pull_at = 0.2;
+  const json told = bottlenecks_json(report);
+  CHECK(told["before_pull_at"].get<double>() == 0.2);
+  for (const json& layer : told["layers"]) {
+    if (layer["name"] == "first") CHECK(layer["sqnr_db"].is_null());
+    if (layer["name"] == kPlanted) CHECK(layer["sqnr_db"].get<double>() == 17.5);
+  }
+  std::map<std::string, int> said;
+  for (const auto& [weights, fields] : told["weights_of"].items())
+    for (const json& field : fields) ++said[field.get<std::string>()];
+  std::set<std::string> figures;
+  for (const auto& [key, value] : told["layers"][0].items()) figures.insert(key);
+  for (const auto& [key, value] : told.items()) figures.insert(key);
+  for (const char* fixed : {"name", "parameters", "macs", "bits", "bytes", "schema", "images", "layers", "weights_of", "before_pull_at"}) figures.erase(fixed);
+  CHECK(said.size() == figures.size());
+  for (const std::string& figure : figures) CHECK_MESSAGE(said[figure] == 1, figure);
 }

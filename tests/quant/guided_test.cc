@@ -132,9 +132,12 @@ TEST_CASE("quant/guided: without strength it is the float training, bit for bit"
   float_options.learning_rate = 5e-3;
   toy.train(plain.get(), float_options);
   for (const auto& [name, tensor] : plain->parameters()) CHECK_MESSAGE(torch::equal(tensor, named(guided.get(), name)), name);
-  // … and with it, it is not.
+  // … and with it, it is not, where nothing else is guided: no value is rounded, no weight frozen.
   const auto pulled = toy.fresh(true);
-  toy.train(pulled.get(), Toy::guided_options(toy.guide(pulled.get(), {})));
+  options = {};
+  options.activations_from = 1;
+  options.freeze = 0;
+  toy.train(pulled.get(), Toy::guided_options(toy.guide(pulled.get(), options)));
   CHECK_FALSE(torch::equal(named(plain.get(), "block1.conv1.weight"), named(pulled.get(), "block1.conv1.weight")));
 }
 
@@ -210,6 +213,57 @@ TEST_CASE("quant/guided: what stood before the pull is kept, and the conflict of
   }
 }
 
+TEST_CASE("quant/guided: conflict is the cosine of loss and pull, a mean over the steps that pull at weights between levels") {
+  Toy toy(5);
+  const auto network = toy.fresh(true);
+  GuidedOptions options;
+  options.quiet = 0.5;
+  options.freeze = 0;
+  const auto guide = toy.guide(network.get(), options);
+  guide->begin_step(0);  // fits the grid
+  const NamedTensors parameters = network->parameters();
+  const auto direction = [&](const std::string& layer) {
+    return grid_gradient(named(network.get(), layer + ".weight").detach(), named(network.get(), layer + ".log_step"), 2);
+  };
+  const auto at_right_angles = [](const Tensor& to) {
+    const Tensor other = torch::randn_like(to);
+    return other - to * ((other * to).sum() / to.square().sum());
+  };
+  /// One step in which the loss's gradient of a layer's weights is `gradient`, and 0 elsewhere.
+  const auto step = [&](std::int64_t number, const std::string& layer, const Tensor& gradient) {
+    std::vector<Tensor> gradients;
+    for (const auto& [name, tensor] : parameters) gradients.push_back(name == layer + ".weight" ? gradient.clone() : torch::zeros_like(tensor));
+    guide->shape(number, parameters, &gradients);
+  };
+  const auto conflict = [&](const std::string& layer) {
+    for (int l = 0; l < toy.network.layer_count(); ++l)
+      if (toy.network.layer(l).name == layer) return guide->measure()[static_cast<std::size_t>(l)].conflict;
+    return 2.0;
+  };
+  torch::manual_seed(6);
+  const std::string one = "block1.conv1", two = "block2.conv1", landed = "block3.conv1";
+  step(0, one, -direction(one));  // nothing pulls yet
+  CHECK(conflict(one) == 0);
+  step(kSteps / 2, one, -7 * direction(one));
+  CHECK(conflict(one) == doctest::Approx(-1).epsilon(1e-5));
+  step(kSteps / 2 + 1, one, 0.1 * direction(one));
+  step(kSteps / 2 + 2, one, -2 * direction(one));
+  CHECK(conflict(one) == doctest::Approx(-1.0 / 3).epsilon(1e-5));
+  const Tensor along = direction(two), across = at_right_angles(along);
+  step(kSteps / 2, two, -3 * along / along.norm() + 4 * across / across.norm());
+  CHECK(conflict(two) == doctest::Approx(-0.6).epsilon(1e-5));
+  // Nine hundredths of a square step off every level is between them, one hundredth is on them.
+  torch::NoGradGuard guard;
+  const Tensor weight = named(network.get(), landed + ".weight").detach(), log_step = named(network.get(), landed + ".log_step").detach();
+  const Tensor level = nearest_level(weight, log_step, 2).clone(), width = (log_step.exp() * 64).view({-1, 1, 1, 1});
+  weight.copy_(level + 0.1 * width);
+  step(kSteps / 2, landed, -direction(landed));
+  CHECK(conflict(landed) == 0);
+  weight.copy_(level + 0.3 * width);
+  step(kSteps / 2, landed, direction(landed));
+  CHECK(conflict(landed) == doctest::Approx(1).epsilon(1e-5));
+}
+
 TEST_CASE("quant/guided: rounded weights are codes of the engine's grid") {
   Toy toy(3);
   const auto network = toy.fresh(true);
@@ -226,6 +280,7 @@ TEST_CASE("quant/guided: rounded weights are codes of the engine's grid") {
   CHECK(end[1].near > start[1].near);
   CHECK(end[1].sqnr_db > start[1].sqnr_db);
   guide->round_weights();
+  CHECK(std::isinf(guide->measure()[1].sqnr_db));  // no noise is left
   for (const char* layer : {"block1.conv1", "block3.conv2"}) {
     const Tensor weight = named(network.get(), std::string(layer) + ".weight").detach(), log_step = named(network.get(), std::string(layer) + ".log_step");
     CHECK(torch::allclose(quantize_weights(weight, log_step, 2).detach(), weight, 1e-5, 1e-7));
