@@ -105,9 +105,10 @@ json path_to_json(const PathRecipe& path) {
 }
 
 PolicyRecipe read_policy(const JsonReader& reader) {
-  reader.allow({"enabled", "draws", "price_draws", "reference_loss", "reference", "distribution", "offset_steps", "offset_pictures"});
+  reader.allow({"enabled", "looks", "draws", "price_draws", "reference_loss", "reference", "distribution", "offset_steps", "offset_pictures"});
   PolicyRecipe policy;
   policy.enabled = reader.boolean("enabled", true);
+  policy.looks = static_cast<int>(reader.integer("looks", 1, 2, policy.looks));
   policy.draws = static_cast<int>(reader.integer("draws", 1, 32, policy.draws));
   policy.price_draws = static_cast<int>(reader.integer("price_draws", 1, 64, policy.price_draws));
   policy.reference_loss = reader.number("reference_loss", 0, 100, policy.reference_loss);
@@ -178,7 +179,7 @@ json recipe_to_json(const Recipe& recipe) {
           {"evaluation_images", recipe.evaluation_images}, {"calibration_images", recipe.calibration_images},
           {"checkpoint_steps", recipe.checkpoint_steps}, {"float", stage_to_json(recipe.float_stage)},
           {"supernet", stages_to_json(recipe.supernet)}, {"paths", paths}, {"safe_anchor", recipe.safe_anchor},
-          {"policy", {{"enabled", recipe.policy.enabled}, {"draws", recipe.policy.draws}, {"price_draws", recipe.policy.price_draws},
+          {"policy", {{"enabled", recipe.policy.enabled}, {"looks", recipe.policy.looks}, {"draws", recipe.policy.draws}, {"price_draws", recipe.policy.price_draws},
                       {"reference_loss", recipe.policy.reference_loss}, {"reference", recipe.policy.reference},
                       {"distribution", recipe.policy.distribution}, {"offset_steps", recipe.policy.offset_steps}, {"offset_pictures", recipe.policy.offset_pictures}}}};
   if (!recipe.method.is_null()) result["method"] = recipe.method;

@@ -36,6 +36,7 @@ struct PathRecipe {
 /// How the per-image policy is learned.
 struct PolicyRecipe {
   bool enabled = true;
+  int looks = 2;                 ///< at most, at every picture: 1 or 2
   int draws = 4;                 ///< degraded draws of every picture of the policy split, 1..32
   double reference_loss = 0.15;  ///< percentage points of accuracy below the reference anchor that the default lambda may lose: its
                                  ///< one-sided 90 % bound on unseen pictures stays within this

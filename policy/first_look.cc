@@ -3,10 +3,13 @@
 #include <cmath>
 
 #include "policy/export.h"
+#include "policy/ridge_regression.h"
 #include "runtime/core/random.h"
 
 namespace bitpilot {
 namespace {
+
+constexpr double kRidge = 20;  // of thousands of pictures: keeps inputs that are all the same from being divided by nothing
 
 double value_to_go(const PolicySweep& sweep, const Rows& losses, const PolicyParameters& p, std::size_t sample,
                    int first, double lambda) {
@@ -55,6 +58,7 @@ IntegerMlp fit_first_residual(const PolicySweep& sweep, const Rows& losses, cons
       for (std::size_t k = 0; k < anchors; ++k) targets.values.push_back(static_cast<float>(deviation[k] - mean));
     }
   }
+  if (options.hidden == 0) return to_integer(fit_ridge_regression(inputs, targets, kRidge), inputs);
   FitOptions fit;
   fit.hidden = {options.hidden};
   fit.epochs = options.epochs;

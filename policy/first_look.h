@@ -6,7 +6,7 @@
 namespace bitpilot {
 
 struct FirstLookOptions {
-  int hidden = 32;
+  int hidden = 32;  ///< units; 0: linear, solved in closed form (no epochs), for values that do not bend with lambda
   int epochs = 8;
   int draws = 5;  ///< lambdas drawn per picture
   double weight_decay = 1e-2;

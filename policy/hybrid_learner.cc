@@ -47,7 +47,7 @@ class Learner {
   PolicyResult run() {
     prepare();
     drop_dominated();
-    choose_signal();
+    one_look() ? set_losses(0) : choose_signal();
     choose_networks();
     drop_useless();
     use_both_splits();
@@ -59,6 +59,7 @@ class Learner {
   }
 
  private:
+  bool one_look() const { return options_.looks == 1; }
   void say(const std::string& line) const {
     if (options_.log) options_.log(line);
   }
@@ -89,7 +90,8 @@ class Learner {
     const auto knots = static_cast<std::size_t>(options_.knots);
     p_.first_value.assign(knots, std::vector<float>(k, 0));
     p_.first_allowed.assign(knots, std::vector<std::uint8_t>(k, 1));
-    p_.pair_allowed.assign(knots, second_looks(model_, p_.first_cost, p_.cost_unit));
+    if (one_look()) never_look_again(p_);
+    else p_.pair_allowed.assign(knots, second_looks(model_, p_.first_cost, p_.cost_unit));
     p_.spread.assign(k * static_cast<std::size_t>(model_.network.layer_count()) * 2, 0.0F);
     fit_estimator(false);
     const double cheapest = *std::min_element(costs.first.begin(), costs.first.end());
@@ -112,7 +114,7 @@ class Learner {
     if (best < 0)
       throw Error(ExitCode::kUsage, "no anchor is called '" + options_.reference_anchor + "'",
                   "policy.reference_anchor", "name one of the model's anchors");
-    low_ = cheapest * 1.05;
+    low_ = (cheapest + (one_look() ? reading_cost() : 0.0)) * 1.05;
     high_ = std::max(costs.first[reference_], low_ * 1.5);
   }
 
@@ -122,6 +124,20 @@ class Learner {
     estimator.seed += options_.seed;
     estimator.stem = stem;
     fit_quality_estimator(train_, temperatures(), stem_pixels(model_), estimator, p_);
+  }
+
+  /// What choosing by all that can be read of a picture costs.  One look has nothing to choose between below that and the cheapest anchor:
+  /// scored there, reading would be refused for costs at which no policy is.
+  double reading_cost() {
+    const PolicyParameters kept = p_;
+    EstimatorOptions estimator = options_.estimator;
+    estimator.stem = true;
+    estimator.epochs = 0;  // its size is what counts
+    fit_quality_estimator(train_, temperatures(), stem_pixels(model_), estimator, p_);
+    p_.first_weight = 1;
+    store();
+    p_ = kept;
+    return policy_relative_cost(model_);
   }
 
   /// Fits the mean values of first looks to a sweep over the policy split.
@@ -170,8 +186,10 @@ class Learner {
       }
     }
     p_.signal = signal;
-    losses_ = mixed_losses(train_, temperatures(), error_weight_);
+    set_losses(error_weight_);
   }
+
+  void set_losses(double error_weight) { losses_ = mixed_losses(train_, temperatures(), error_weight); }
 
   /// Networks with and without the stem's means as inputs.  They have to earn the statistics that they read, and the stem what its sums
   /// cost: without networks a choice needs neither.
@@ -182,8 +200,12 @@ class Learner {
       if (best >= 0 || stem) fit_estimator(stem);
       p_.first_weight = p_.stop_weight = 0;
       p_.first_residual = {};
-      fit_stop_rule(model_, train_, stop_options(error_weight_, true), p_);
-      choose_stop_weight(stem);
+      if (one_look()) {
+        refit_values();
+      } else {
+        fit_stop_rule(model_, train_, stop_options(error_weight_, true), p_);
+        choose_stop_weight(stem);
+      }
       choose_first_weight(stem);
       const double value = score_on_validation();
       result_.log["networks"].push_back(
@@ -227,6 +249,7 @@ class Learner {
       PolicySweep sweep(model_, train_, 0);
       FirstLookOptions first = options_.first;
       first.seed += options_.seed;
+      if (one_look()) first.hidden = 0;  // its value is its loss at every lambda, and the embedding was trained to tell that
       p_.first_residual = fit_first_residual(sweep, losses_, p_, first);
     }
     p_.first_weight = choose_weight(stem ? "first_weight_with_stem" : "first_weight", [&](float weight) {
@@ -316,12 +339,14 @@ class Learner {
   void use_both_splits() {
     const OutcomeTable both = joined(train_, validation_);
     losses_ = mixed_losses(both, temperatures(), error_weight_);
-    const std::vector<IntegerMlp> networks = p_.stop_residual;
-    const std::vector<float> mean = p_.confidence_mean, scale = p_.confidence_scale;
-    fit_stop_rule(model_, both, stop_options(error_weight_, false), p_);
-    p_.stop_residual = networks;
-    p_.confidence_mean = mean;
-    p_.confidence_scale = scale;
+    if (!one_look()) {
+      const std::vector<IntegerMlp> networks = p_.stop_residual;
+      const std::vector<float> mean = p_.confidence_mean, scale = p_.confidence_scale;
+      fit_stop_rule(model_, both, stop_options(error_weight_, false), p_);
+      p_.stop_residual = networks;
+      p_.confidence_mean = mean;
+      p_.confidence_scale = scale;
+    }
     store();
     const PolicySweep sweep(model_, both, 0);
     fit_first_values(sweep, losses_, p_);

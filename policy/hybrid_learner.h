@@ -16,9 +16,10 @@
 
 namespace bitpilot {
 
-/// How to fit a two-look policy to a trained and calibrated model.
+/// How to fit a policy of one or two looks to a trained and calibrated model.
 struct PolicyOptions {
   std::uint64_t seed = 0;
+  int looks = 2;  ///< at most; 1: no stop rule, and the first look's network is fitted to what a first look alone is worth
   EstimatorOptions estimator;
   StopRuleOptions stop;
   FirstLookOptions first;

@@ -146,9 +146,6 @@ json ablations(const ModelData& model, const Judge& judge, const OutcomeTable& t
   result["without_stop_network"] = at_equal_cost(judge, sweep, relative);
   sweep.parameters().first_weight = 0;
   result["without_networks"] = at_equal_cost(judge, sweep, relative);
-  sweep.parameters() = whole;
-  for (auto& row : sweep.parameters().pair_allowed) std::fill(row.begin(), row.end(), 0);
-  result["one_look"] = at_equal_cost(judge, sweep, relative);
   const double gain = result["whole"]["gain_over_hull"];
   for (auto& [name, entry] : result.items())  // how much of the gain goes with the part that was left out
     if (name != "whole") entry["share_of_gain"] = gain != 0 ? (gain - entry["gain_over_hull"].get<double>()) / gain : 0.0;

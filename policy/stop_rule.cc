@@ -219,4 +219,16 @@ void fit_stop_rule(const ModelData& model, const OutcomeTable& table, const Stop
     p.stop_residual[k] = fit_residual(looks[k], embedding, errors, k, options, p);
 }
 
+void never_look_again(PolicyParameters& p) {
+  const std::size_t anchors = p.anchors();
+  const std::vector<float> ends{0, 1};  // the file's curves have two points at least
+  p.pair_allowed.assign(p.knots(), std::vector<std::uint8_t>(anchors * anchors, 0));
+  p.curve_at.assign(anchors, ends);
+  p.curve_drop.assign(anchors, std::vector<float>(anchors * ends.size(), 0.0F));
+  p.confidence_mean.assign(kSummaryFeatures, 0.0F);
+  p.confidence_scale.assign(kSummaryFeatures, 0.0F);
+  p.stop_residual.assign(anchors, {});
+  p.stop_weight = 0;
+}
+
 }  // namespace bitpilot

@@ -29,4 +29,7 @@ Rows mixed_losses(const OutcomeTable& table, const std::vector<float>& temperatu
 void fit_stop_rule(const ModelData& model, const OutcomeTable& table, const StopRuleOptions& options,
                    PolicyParameters& parameters);
 
+/// The rule of a policy of one look: no second look is allowed, nothing is read of the first.  Fills the same fields.
+void never_look_again(PolicyParameters& parameters);
+
 }  // namespace bitpilot

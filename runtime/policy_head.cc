@@ -131,7 +131,10 @@ struct PolicyHead::Impl {
     const std::size_t look = stop > 0 ? parameters.confidence_mean.size() : 0;
     const double floats = 4.0 * static_cast<double>(parameters.feature_mean.size() + look);
     const bool sums = parameters.feature_mean.size() > kStatisticsCount;
-    choosing_bops = confidence_bops(classes) + kFloatBops * 12.0 * static_cast<double>(anchors.size());
+    const bool again = std::any_of(parameters.pair_allowed.begin(), parameters.pair_allowed.end(), [](const std::vector<std::uint8_t>& row) {
+      return std::find(row.begin(), row.end(), 1) != row.end();
+    });
+    choosing_bops = (again ? confidence_bops(classes) : 0.0) + kFloatBops * 12.0 * static_cast<double>(anchors.size());
     bops = choosing_bops + statistics_bops(input.height, input.width) + kIntegerBops * static_cast<double>(macs + stop) +
            kFloatBops * floats + (sums ? kAddBops * stem.channels * stem.height * stem.width : 0.0);
   }

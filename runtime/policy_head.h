@@ -94,7 +94,7 @@ class PolicyHead {
   const Observation& unobserved(PolicyScratch& scratch) const;
 
   /// BOPs of observe + first + second at the precisions they run at, statistics included; `observed` false: without statistics and
-  /// estimator.
+  /// estimator.  A policy that never looks twice decides nothing after its look.
   double bops(bool observed = true) const;
   /// The same in measured time over uniform 8 bits'; only for a policy priced in it.
   double relative_time(bool observed = true) const;

@@ -26,7 +26,7 @@ namespace {
 
 using nlohmann::json;
 
-/// Per-layer offsets on top of a fitted two-look policy; they stay only if they gain on validation.
+/// Per-layer offsets on top of a fitted policy; they stay only if they gain on validation.
 json learn_offsets_of(FinishedTraining* training, const OutcomeTable& policy_split, const Draws& train, const OutcomeTable& validation,
                       const Draws& check) {
   const PolicyRecipe& recipe = training->request.recipe.policy;
@@ -65,7 +65,7 @@ json set_prices_of(FinishedTraining* training) {
   return set_prices(training->model, options, unseen, fitted).to_json();
 }
 
-/// Fits the two-look policy on the policy split and chooses on validation, sets the prices, then learns the offsets.
+/// Fits the policy of one or two looks on the policy split and chooses on validation, sets the prices, then learns the offsets.
 void learn_policy(FinishedTraining* training) {
   const Recipe& recipe = training->request.recipe;
   const int threads = training->request.threads;
@@ -76,6 +76,7 @@ void learn_policy(FinishedTraining* training) {
   const OutcomeTable validation = roll_out(calibrated, check.count, check.at, threads);
   PolicyOptions options;
   options.seed = recipe.seed;
+  options.looks = recipe.policy.looks;
   options.reference_anchor = recipe.policy.reference;
   options.log = [](const std::string& line) { std::cerr << line << "\n"; };
   const CostChoice cost = read_cost(training->request.cost, training->model.network, training->model.space);

@@ -97,8 +97,6 @@ std::string policy_evidence(const json& report, const json& log) {
     const json count = at(set, "default.choices.serving_5_percent");
     return count.is_number() ? std::to_string(count.get<int>()) : std::string();
   });
-  table.over_hull("one look alone, gain over the mixes", "ablations.one_look");
-  table.share("share of the gain: second look", "ablations.one_look.share_of_gain");
   table.share("share of the gain: network of the first look", "ablations.without_first_look_network.share_of_gain");
   table.share("share of the gain: network of the stop rule", "ablations.without_stop_network.share_of_gain");
   table.over_hull("shuffled: what the picture shows", "shuffles.embedding");

@@ -67,6 +67,12 @@ TEST_CASE("experiments/recipe: mistakes are refused with the place and the neare
   CHECK(message_of(recipe).find("did you mean 'truncated_normal'") != std::string::npos);
   recipe["policy"] = {{"distribution", "truncated_normal"}};
   CHECK(recipe_from_json(recipe, "recipe").policy.distribution == "truncated_normal");
+  for (const int looks : {0, 3}) {
+    recipe["policy"] = {{"looks", looks}};
+    CHECK(message_of(recipe).find("where: recipe: policy.looks") != std::string::npos);
+  }
+  recipe["policy"] = {{"looks", 1}};
+  CHECK(recipe_from_json(recipe, "recipe").policy.looks == 1);
   recipe = minimal();
   recipe["block"] = 12;
   CHECK(message_of(recipe).find("8 or 16") != std::string::npos);

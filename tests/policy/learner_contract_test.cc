@@ -77,13 +77,17 @@ Rows states(const OutcomeTable& table, const OutcomeTable& train) {
   return rows;
 }
 
-std::vector<PolicyChoice> two_looks(const Bandit& b) {
+std::vector<PolicyChoice> full_information(const Bandit& b, int looks) {
   ModelData model = b.model;
   PolicyOptions options;
+  options.looks = looks;
   options.estimator.epochs = 15;
   fit_policy(model, options, b.train, b.validation);
   return PolicySweep(model, b.test, 0.0).choose(kLambda);
 }
+
+std::vector<PolicyChoice> two_looks(const Bandit& b) { return full_information(b, 2); }
+std::vector<PolicyChoice> one_look(const Bandit& b) { return full_information(b, 1); }
 
 /// The ladder of a one-shot policy: anchors from cheap to dear, each better on average than all cheaper ones.
 std::vector<int> pareto_path(const Bandit& b) {
@@ -198,6 +202,7 @@ struct Learner {
 };
 constexpr Learner kLearners[] = {
     {"two looks from full information (fit_policy)", two_looks},
+    {"one look from full information", one_look},
     {"planning with the learned reward model (RewardModel)", reward_model},
     {"a rule for each bucket of quality (fit_bucket_table)", buckets},
     {"model-free policy gradient (fit_reinforce)", model_free},

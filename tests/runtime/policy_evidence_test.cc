@@ -11,8 +11,8 @@ TEST_CASE("commands/policy_evidence: gains stand with their intervals, shares as
   const json report = json::parse(R"({"sets": {"seen": {
     "default": {"relative": 0.1, "policy_share": 0.02, "accuracy": 0.9, "hull": {"gain": {"mean": 0.0079, "ci95": [0.0051, 0.0108]}},
                 "choices": {"serving_5_percent": 2, "same_histogram_at_random": {"accuracy": 0.89, "gain": {"mean": 0.01, "ci95": [0.008, 0.012]}}}},
-    "ablations": {"one_look": {"gain_over_hull": -0.0004, "gain_over_hull_ci95": [-0.0005, -0.0003], "share_of_gain": 1.05}},
-    "shuffles": {"both": {"gain_over_hull": -0.0043}}, "budget": {"mean_deviation": 0.008, "largest_deviation": 0.0146}}}})");
+    "ablations": {"without_first_look_network": {"share_of_gain": 1.05}},
+    "shuffles": {"scores": {"gain_over_hull": -0.0004, "gain_over_hull_ci95": [-0.0005, -0.0003]}, "both": {"gain_over_hull": -0.0043}}, "budget": {"mean_deviation": 0.008, "largest_deviation": 0.0146}}}})");
   const json log = json::parse(R"({"offsets": {"teacher": "simulator", "kept": false, "rank_correlation": 0.249,
     "reward_gain": {"mean": -0.0055, "ci95": [-0.0115, 0.0003]}}})");
   const std::string text = policy_evidence(report, log);

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -283,4 +284,7 @@ TEST_CASE("runtime/policy_head: its price covers statistics, stem sums and the n
                                                 1024.0 * 4.0 * static_cast<double>(p.confidence_mean.size())));
   CHECK(without_stop - without_both == doctest::Approx(64.0 * static_cast<double>(p.first_residual.macs())));
   CHECK(without_both > statistics_bops(12, 12) + 64.0 * static_cast<double>(p.embedding.macs()));
+  // Without a second look nobody asks how sure the first one was.
+  for (auto& row : p.pair_allowed) std::fill(row.begin(), row.end(), std::uint8_t{0});
+  CHECK(without_both - PolicyHead(model_with(p)).bops() == doctest::Approx(confidence_bops(static_cast<std::size_t>(bare_model().network.classes()))));
 }
