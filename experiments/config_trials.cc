@@ -126,27 +126,29 @@ ModelData export_with(const FinishedTraining& training, const std::vector<PathSp
   return model;
 }
 
+json gain_over_random(const ConfigTrials& trials, std::uint64_t seed) {
+  const std::vector<std::uint8_t>& ours = trials.correct.front();
+  const auto random = static_cast<double>(trials.correct.size() - 1);
+  std::vector<double> mean(ours.size(), 0.0);
+  double best = 0;
+  for (std::size_t c = 1; c < trials.correct.size(); ++c) {
+    best = std::max(best, share_right(trials.correct[c]));
+    for (std::size_t i = 0; i < mean.size(); ++i) mean[i] += trials.correct[c][i] / random;
+  }
+  double random_mean = 0;
+  for (const double share : mean) random_mean += share / static_cast<double>(mean.size());
+  return {{"found", share_right(ours)}, {"random_mean", random_mean}, {"random_best", best}, {"images", ours.size()},
+          {"gain", interval_json(paired_gain(ours, mean, trials.index, seed, /*resamples=*/1000))}};
+}
+
 json against_random(const FinishedTraining& training, const BitConfig& found, const std::vector<BitConfig>& random) {
   const std::vector<std::vector<Sample>> sets = test_samples(training);
   std::vector<BitConfig> configs{found};
   configs.insert(configs.end(), random.begin(), random.end());
   const std::vector<ConfigTrials> trials = try_configs(training, configs, sets);
   json result = json::object();
-  for (std::size_t s = 0; s < sets.size(); ++s) {
-    const ConfigTrials& of_set = trials[s];
-    const std::vector<std::uint8_t>& ours = of_set.correct.front();
-    std::vector<double> mean(ours.size(), 0.0);
-    double best = 0;
-    for (std::size_t c = 1; c < of_set.correct.size(); ++c) {
-      best = std::max(best, share_right(of_set.correct[c]));
-      for (std::size_t i = 0; i < mean.size(); ++i) mean[i] += of_set.correct[c][i] / static_cast<double>(random.size());
-    }
-    double random_mean = 0;
-    for (const double share : mean) random_mean += share / static_cast<double>(mean.size());
-    result[evaluation_set_name(kEvaluationSets[s])] = {
-        {"found", share_right(ours)}, {"random_mean", random_mean}, {"random_best", best}, {"images", ours.size()},
-        {"gain", interval_json(paired_gain(ours, mean, of_set.index, training.request.recipe.seed, /*resamples=*/1000))}};
-  }
+  for (std::size_t s = 0; s < sets.size(); ++s)
+    result[evaluation_set_name(kEvaluationSets[s])] = gain_over_random(trials[s], training.request.recipe.seed);
   return result;
 }
 

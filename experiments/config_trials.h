@@ -46,9 +46,10 @@ ModelData export_paths(const FinishedTraining& training, std::vector<PathSpec> p
 /// The model exported anew with the supernet's paths and, behind them, found ones.  Normalisations of all are recalibrated on their own paths.
 ModelData export_with(const FinishedTraining& training, const std::vector<PathSpec>& found);
 
-/// A found configuration against random ones of equal cost, on the three evaluation sets of the test split: accuracies, and the difference
-/// paired over pictures.
-///   {SET: {"found": accuracy, "random_mean", "random_best", "gain": {mean, ci95, …}}, …}
+/// The first configuration of `trials` against the mean of the others: accuracies, and what it gains over them, paired over pictures.
+///   {"found": accuracy, "random_mean", "random_best", "images", "gain": {"mean": found - random_mean, "ci95", …}}
+nlohmann::json gain_over_random(const ConfigTrials& trials, std::uint64_t seed);
+/// A found configuration against random ones of equal cost, on the three evaluation sets of the test split: {SET: gain_over_random, …}.
 nlohmann::json against_random(const FinishedTraining& training, const BitConfig& found, const std::vector<BitConfig>& random);
 
 /// [[weight, activation], …] of the adaptive layers, as a recipe's "layers" has them; a narrow layer's blocks stand third.

@@ -10,6 +10,7 @@
 
 #include "runtime/core/error.h"
 #include "runtime/core/fusion.h"
+#include "runtime/engine/step_numbers.h"
 
 namespace bitpilot {
 namespace {
@@ -101,14 +102,10 @@ class Exporter {
 
  private:
   void check() const {
-    for (int l = 0; l < network_.layer_count(); ++l) {
-      const auto at = static_cast<std::size_t>(l);
+    for (std::size_t at = 0; at < config_.size(); ++at)
       if (config_[at].active_blocks != model_.space.layers[at].blocks)
         throw Error(ExitCode::kUsage, "this configuration leaves out filters, which an ONNX graph of the whole network cannot show", "--bits",
                     "name a configuration with all filters");
-      if (model_.weights[at].form.symmetry != Symmetry::kSymmetric)
-        throw Error(ExitCode::kUsage, "layer " + network_.layer(l).name + " has weights that are not symmetric", "--model", "export another model");
-    }
   }
 
   /// The value quantised to `bits` and back; readers with the same step share the nodes.
@@ -127,16 +124,34 @@ class Exporter {
     return found->second = name + ".real";
   }
 
+  /// Codes of a layer around the one zero point of all its filters; those of filters with a negative scale mirrored at it, for a scale is
+  /// positive here.
+  std::vector<std::int8_t> weight_codes(const FoldedLayer& folded, const Node& node, int zero_point) const {
+    const std::vector<std::int16_t> weights = effective_weights(folded);
+    const std::size_t row = weights.size() / folded.multiplier.size();
+    std::vector<std::int8_t> codes;
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      const int code = (folded.multiplier[i / row] < 0 ? -weights[i] : weights[i]) + zero_point;
+      const bool mirrored_lowest = zero_point == 0 && code == 128;  // off by one of 256 codes
+      if (!mirrored_lowest && (code < -128 || code > 127))
+        throw Error(ExitCode::kUsage, "the weights of " + node.name + " do not fit int8 codes around one zero point at " + std::to_string(folded.weight_bits) + " bits",
+                    "layer " + node.name, "export it at 6 bits or fewer, or a model with symmetric weights");
+      codes.push_back(static_cast<std::int8_t>(std::min(127, code)));
+    }
+    return codes;
+  }
+
   std::string weights(const FoldedLayer& folded, int layer, double pooled) {
     const Node& node = network_.layer(layer);
-    std::vector<std::int8_t> codes = folded.codes;
+    // Codes in half steps (g = 2) have no code for 0: their doubled values are the codes.
+    const int zero_point = folded.accumulator.g == 1 ? -folded.accumulator.h : 0;
+    const std::vector<std::int8_t> codes = weight_codes(folded, node, zero_point);
     std::vector<float> scales, bias_scales;
     std::vector<std::int32_t> biases = folded.bias;
     const std::size_t row = codes.size() / folded.multiplier.size();
     for (std::size_t o = 0; o < folded.multiplier.size(); ++o) {
       double multiplier = folded.multiplier[o];
-      if (multiplier < 0) {  // a scale is positive: the sign moves into the codes
-        for (std::size_t i = o * row; i < (o + 1) * row; ++i) codes[i] = static_cast<std::int8_t>(std::min(127, -int{codes[i]}));
+      if (multiplier < 0) {
         biases[o] = -biases[o];
         multiplier = -multiplier;
       }
@@ -148,7 +163,7 @@ class Exporter {
     const std::vector<std::int64_t> shape = node.op == Op::kLinear ? std::vector<std::int64_t>{out, in} : std::vector<std::int64_t>{out, in, node.kernel, node.kernel};
     build_.constant(node.name + ".weight.codes", onnx::TensorProto::INT8, codes, shape);
     build_.constant(node.name + ".weight.scale", onnx::TensorProto::FLOAT, scales, {out});
-    build_.constant(node.name + ".weight.zero", onnx::TensorProto::INT8, std::vector<std::int8_t>(scales.size(), 0), {out});
+    build_.constant(node.name + ".weight.zero", onnx::TensorProto::INT8, std::vector<std::int8_t>(scales.size(), static_cast<std::int8_t>(zero_point)), {out});
     Builder::set(build_.node("DequantizeLinear", {node.name + ".weight.codes", node.name + ".weight.scale", node.name + ".weight.zero"}, node.name + ".weight"), "axis", 0);
     build_.constant(node.name + ".bias.codes", onnx::TensorProto::INT32, biases, {out});
     build_.constant(node.name + ".bias.scale", onnx::TensorProto::FLOAT, bias_scales, {out});

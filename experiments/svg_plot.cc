@@ -103,6 +103,9 @@ struct Page {
   void box(double x, double y, double width, double height) {
     *this << "<rect class=\"bar\" x=\"" << x << "\" y=\"" << y << "\" width=\"" << width << "\" height=\"" << height << "\"/>\n";
   }
+  void circle(const char* style, double x, double y, double radius) {
+    *this << "<circle class=\"" << style << "\" cx=\"" << x << "\" cy=\"" << y << "\" r=\"" << radius << "\"/>\n";
+  }
   void begin_series(const PlotSeries& series, std::size_t which) {
     if (series.marked) out << "<g class=\"marked\">\n";
     else out << "<g class=\"s" << which % kColours << "\">\n";
@@ -111,6 +114,7 @@ struct Page {
 
 void draw(Page& page, const PlotSeries& series, const Axis& x, const Axis& y, double bar_from, double bar_width) {
   const bool bars = series.kind == PlotSeries::Kind::kBars, steps = series.kind == PlotSeries::Kind::kSteps;
+  const bool rings = series.kind == PlotSeries::Kind::kRings;
   if (series.kind == PlotSeries::Kind::kLine || steps) {
     page << "<path class=\"line\" d=\"";
     double before = 0;
@@ -130,7 +134,7 @@ void draw(Page& page, const PlotSeries& series, const Axis& x, const Axis& y, do
     const double cx = bars ? x.at(px) + bar_from + bar_width / 2 : x.at(px), cy = y.at(py);
     const double zero = y.at(std::clamp(0.0, y.low, y.high));
     if (bars) page.box(cx - bar_width / 2, std::min(cy, zero), bar_width, std::abs(cy - zero));
-    else if (!steps) page << "<circle class=\"dot\" cx=\"" << cx << "\" cy=\"" << cy << "\" r=\"" << (series.kind == PlotSeries::Kind::kPoints ? 4 : 2.5) << "\"/>\n";
+    else if (!steps) page.circle(rings ? "line" : "dot", cx, cy, rings ? 6 : series.kind == PlotSeries::Kind::kPoints ? 4 : 2.5);
     if (i < series.intervals.size()) page.line("whisker", cx, y.at(series.intervals[i].first), cx, y.at(series.intervals[i].second));
     const bool at_the_edge = cx > x.to - kLetter * 8;
     if (i < series.labels.size()) page.text(series.labels[i], cx + (at_the_edge ? -6 : 6), cy - 6, at_the_edge ? "class=\"tick\" text-anchor=\"end\"" : "class=\"tick\"");
@@ -194,7 +198,8 @@ void draw(Page& page, const Plot& plot) {
     if (!series.name.empty()) {
       const double at = kLeft + (x.to - kLeft) / 3 * static_cast<double>(entry % 3);
       const double row = plot.height - legend + kLegendRow * static_cast<double>(entry / 3) + 6;
-      page.box(at, row - 9, 10, 10);
+      if (series.kind == PlotSeries::Kind::kRings) page.circle("line", at + 5, row - 4, 5);
+      else page.box(at, row - 9, 10, 10);
       page.text(series.name, at + 16, row, "");
       ++entry;
     }

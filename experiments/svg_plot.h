@@ -8,7 +8,7 @@ namespace bitpilot {
 
 /// One line, cloud or row of bars of a plot.
 struct PlotSeries {
-  enum class Kind { kLine, kPoints, kSteps, kBars };
+  enum class Kind { kLine, kPoints, kRings, kSteps, kBars };
   std::string name;  ///< in the legend; empty: not named there
   Kind kind = Kind::kLine;
   std::vector<std::pair<double, double>> points;     ///< x, y; bars: x is the category's number

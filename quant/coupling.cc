@@ -73,6 +73,7 @@ FreezeEvent BitWidthScheduler::update(std::int64_t epoch, const NamedTensors& pa
   }
   std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return event.turbulence[a] > event.turbulence[b]; });
   order.resize(static_cast<std::size_t>(event.ratio * static_cast<double>(order.size())));
+  const Tensor was_frozen = frozen_.clone();
   frozen_.zero_();
   for (const int l : order) {
     const std::vector<int>& bits = space_.layers[l].bits;
@@ -80,6 +81,8 @@ FreezeEvent BitWidthScheduler::update(std::int64_t epoch, const NamedTensors& pa
     frozen_.data_ptr<float>()[l] = 1;
     event.frozen.push_back(l);
   }
+  for (int l = 0; l < network_.layer_count(); ++l)
+    if (was_frozen.data_ptr<float>()[l] > frozen_.data_ptr<float>()[l]) event.restored.push_back(l);
   return event;
 }
 

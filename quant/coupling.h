@@ -23,6 +23,7 @@ struct FreezeEvent {
   double ratio = 0;                 ///< of the adaptive layers that may be frozen
   std::vector<double> turbulence;   ///< [layer], 0 for the fixed ones
   std::vector<int> frozen;          ///< layers, most turbulent first
+  std::vector<int> restored;        ///< layers that the event before had frozen and that have their whole list back
 };
 
 /// Weights that many layers' bit-widths share cross rounding boundaries most at the smallest bit-width.  After some epochs the smallest

@@ -6,8 +6,8 @@
 //   shape       the weights of every layer but the first are drawn to a uniform distribution            (quant/weight_shape)
 //   forms       every Form at every path's bits: recalibrated, exported as a file of its own, judged as integers
 //   predictor   quality of a configuration in a Form, taught on judged subnets, tested on others         (policy/taught_predictor)
-//   search      genetic, by the predictor, in the default Form; the best ten are judged for real, beside random configurations of the same
-//               budget; the winner is exported as the anchor "searched"                                 (policy/genetic)
+//   search      genetic, by the predictor, in the default Form; the best ten are recalibrated and judged as integers, the winner is
+//               exported as the anchor "searched" and compared with random configurations of the same budget  (policy/genetic)
 //
 // What differs from the paper.  The default Form runs on the project's nested codes, so that one file holds all its widths; the others
 // have a learned step for each width.  Activations have one Form: behind a ReLU both symmetries are the same code.  A layer has one zero
@@ -21,6 +21,7 @@
 #include <nlohmann/json.hpp>
 
 #include "experiments/config_trials.h"
+#include "experiments/finalists.h"
 #include "experiments/form_comparison.h"
 #include "experiments/methods/method.h"
 #include "policy/genetic.h"
@@ -41,7 +42,6 @@ namespace {
 using nlohmann::json;
 
 constexpr double kGradientLimit = 1.0;
-constexpr std::size_t kSearchPictures = 2048;  // of the validation split, the same ones for every subnet
 constexpr double kEqualCost = 0.02;            // random configurations cost up to this share less than the budget
 constexpr int kTaughtPerTested = 4;            // subnets that teach the predictor for one that tests it
 constexpr int kTestDraws = 3;                  // degraded draws of every validation picture that the test's subnets are judged on: counted
@@ -55,6 +55,8 @@ struct Settings {
   double budget = 0.1;  ///< relative cost of the search, (0, 1]
   int random = 200;     ///< configurations that the search's result is compared with on validation, 1..10000
   int controls = 30;    ///< of those that are judged as integers on the test split, 1..200
+  int pictures = 2048;  ///< of the validation split (all if it has fewer), the same ones for every subnet, 16..1000000
+  int generations = 100;  ///< of the search, 1..10000
 };
 
 std::vector<Form> read_forms(const JsonReader& reader) {
@@ -80,7 +82,7 @@ bool has_default(const std::vector<Form>& forms) { return std::find(forms.begin(
 
 Settings read_settings(const Recipe& recipe) {
   const JsonReader reader(recipe.method, "recipe, method");
-  reader.allow({"name", "forms", "guidance", "shape", "subnets", "budget", "random", "controls"});
+  reader.allow({"name", "forms", "guidance", "shape", "subnets", "budget", "random", "controls", "pictures", "generations"});
   Settings settings;
   if (reader.has("forms")) settings.forms = read_forms(reader.at("forms"));
   settings.guidance = reader.boolean("guidance", settings.guidance);
@@ -90,6 +92,8 @@ Settings read_settings(const Recipe& recipe) {
   settings.budget = reader.number("budget", 1e-3, 1, settings.budget);
   settings.random = static_cast<int>(reader.integer("random", 1, 10000, settings.random));
   settings.controls = static_cast<int>(reader.integer("controls", 1, 200, settings.controls));
+  settings.pictures = static_cast<int>(reader.integer("pictures", 16, 1000000, settings.pictures));
+  settings.generations = static_cast<int>(reader.integer("generations", 1, 10000, settings.generations));
   for (const StageRecipe& stage : recipe.supernet)
     if (settings.guidance && stage.random_paths < 2)
       throw Error(ExitCode::kData, "guidance leads from the highest bits over random ones to the lowest, a stage has too few free configurations",
@@ -225,7 +229,7 @@ class EqNet : public Method {
     const std::uint64_t seed = training->request.recipe.seed;
     const CostTable cost = bops_table(parts.network, parts.space);
     const DrawSpace space{parts.space, cost, {}};
-    const auto set = first_images(training->splits.validation, kSearchPictures);
+    const auto set = first_images(training->splits.validation, static_cast<std::size_t>(settings_.pictures));
     const std::vector<Sample> samples = evaluation_samples(*set, EvaluationSet::kSeen, standard_mixture(), parts.network.input_shape(), parts.preprocessing.stretch);
     const BatchJudge judge(&training->supernet, samples, training->request.threads);
 
@@ -242,14 +246,19 @@ class EqNet : public Method {
 
     GeneticOptions genetic;
     genetic.budget = settings_.budget;
+    genetic.generations = settings_.generations;
     genetic.seed = seed;
+    std::size_t predicted = 0;
     const ConfigPredictor predict = [&](const std::vector<BitConfig>& configs) {
+      predicted += configs.size();
       std::vector<Subnet> asked;
       for (const BitConfig& config : configs) asked.push_back({config, {}});
       return taught.predictor.predict(asked);
     };
-    const GeneticResult found = genetic_search(space, predict, judge, genetic);
+    json validation;
+    const SearchPoint found = choose_as_integers(*training, genetic_search(space, predict, judge, genetic).remeasured, samples, &validation);
     const std::vector<BitConfig> random = random_configs_at(space, settings_.budget, kEqualCost, settings_.random, seed);
+    // Judged with the statistics of each batch: two hundred exports would take minutes.
     json rivals{{"count", random.size()}, {"best_loss", nullptr}, {"best_accuracy", 0.0}, {"mean_accuracy", 0.0}};
     for (const BitConfig& config : random) {
       const SearchPoint point = judge(config);
@@ -257,13 +266,15 @@ class EqNet : public Method {
       rivals["best_accuracy"] = std::max(rivals["best_accuracy"].get<double>(), point.accuracy);
       rivals["mean_accuracy"] = rivals["mean_accuracy"].get<double>() + point.accuracy / static_cast<double>(random.size());
     }
-    (*record)["layers"] = layers_json(found.best.config, parts.space);
-    (*record)["relative"] = found.best.relative;
-    (*record)["validation"] = {{"accuracy", found.best.accuracy}, {"loss", found.best.loss}, {"random", rivals}};
-    std::cerr << "search: " << to_string(found.best.config, parts.space) << ", relative cost " << found.best.relative << "; judging it and random ones as integers\n";
+    validation["predicted"] = predicted;
+    validation["random"] = rivals;
+    (*record)["layers"] = layers_json(found.config, parts.space);
+    (*record)["relative"] = found.relative;
+    (*record)["validation"] = validation;
+    std::cerr << "search: " << to_string(found.config, parts.space) << ", relative cost " << found.relative << "; judging it and random ones as integers\n";
     const auto controls = std::min(random.size(), static_cast<std::size_t>(settings_.controls));
-    (*record)["against_random"] = against_random(*training, found.best.config, {random.begin(), random.begin() + static_cast<std::ptrdiff_t>(controls)});
-    training->model = export_with(*training, {{"searched", found.best.config}});
+    (*record)["against_random"] = against_random(*training, found.config, {random.begin(), random.begin() + static_cast<std::ptrdiff_t>(controls)});
+    training->model = export_with(*training, {{"searched", found.config}});
   }
 
   Settings settings_;

@@ -20,12 +20,12 @@
 #include <nlohmann/json.hpp>
 
 #include "experiments/config_trials.h"
+#include "experiments/finalists.h"
 #include "experiments/methods/method.h"
 #include "experiments/run_clock.h"
 #include "experiments/svg_plot.h"
 #include "policy/budget_configs.h"
 #include "policy/greedy.h"
-#include "policy/paired_bootstrap.h"
 #include "quant/coupling.h"
 #include "runtime/core/error.h"
 #include "runtime/core/files.h"
@@ -39,7 +39,6 @@ using nlohmann::json;
 
 constexpr double kImitation = 0.01;       // weight of the mitigation
 constexpr double kGradientLimit = 1.0;
-constexpr std::size_t kSearchPictures = 2048;  // of the validation split, the same ones in every iteration
 constexpr std::size_t kFinalists = 8;     // of the search's Pareto front, judged as integers
 constexpr double kEqualCost = 0.02;       // random controls cost up to this share less than the searched configuration
 
@@ -47,17 +46,19 @@ struct Settings {
   bool scheduler = true, mitigation = true;
   double budget = 0.1;  ///< relative cost that the search must reach, 0.001..1; 0 = no search
   int controls = 30;    ///< random configurations of equal cost, 1..200
+  int pictures = 2048;  ///< of the validation split (all if it has fewer), the same ones in every iteration, 16..1000000
 };
 
 Settings read_settings(const Recipe& recipe) {
   const JsonReader reader(recipe.method, "recipe, method");
-  reader.allow({"name", "scheduler", "mitigation", "budget", "controls"});
+  reader.allow({"name", "scheduler", "mitigation", "budget", "controls", "pictures"});
   Settings settings;
   settings.scheduler = reader.boolean("scheduler", settings.scheduler);
   settings.mitigation = reader.boolean("mitigation", settings.mitigation);
   settings.budget = reader.number("budget", 0, 1, settings.budget);
   if (settings.budget > 0 && settings.budget < 1e-3) reader.at("budget").fail("a search reaches 0.001 at least; 0 leaves it out");
   settings.controls = static_cast<int>(reader.integer("controls", 1, 200, settings.controls));
+  settings.pictures = static_cast<int>(reader.integer("pictures", 16, 1000000, settings.pictures));
   for (const StageRecipe& stage : recipe.supernet)
     if (stage.random_paths < 1)
       throw Error(ExitCode::kData, "RFQuant trains free configurations, a stage has none", "recipe, supernet", "set \"random_paths\" to 1 or more");
@@ -74,10 +75,17 @@ BitConfig least_of(const BitSpace& space, const BitSpace& weights) {
   return least;
 }
 
-/// Turbulence of every layer over the epochs, from the run's own metrics; a dot where the layer was then frozen.
+bool names(const json& event, const char* list, const std::string& layer) {
+  const auto found = event.find(list);
+  return found != event.end() && std::find(found->begin(), found->end(), layer) != found->end();
+}
+
+/// Turbulence of every layer over the epochs, from the run's own metrics; a dot where the layer was then frozen, a ring where it got its
+/// whole list back.
 std::string turbulence_plot(const std::string& metrics) {
   std::vector<PlotSeries> lines;
   PlotSeries frozen{"smallest bits dropped", PlotSeries::Kind::kPoints, {}, {}, {}, /*marked=*/true};
+  PlotSeries restored{"all bits back", PlotSeries::Kind::kRings, {}, {}, {}, /*marked=*/true};
   std::ifstream file(metrics);
   for (std::string row; std::getline(file, row);) {
     const json entry = parse_json(row, metrics);
@@ -87,11 +95,13 @@ std::string turbulence_plot(const std::string& metrics) {
       auto line = std::find_if(lines.begin(), lines.end(), [&, name = layer](const PlotSeries& s) { return s.name == name; });
       if (line == lines.end()) line = lines.insert(line, {layer, PlotSeries::Kind::kLine, {}, {}, {}});
       line->points.emplace_back(entry["epoch"].get<double>() + 1, value.get<double>());
-      if (std::find(event["frozen"].begin(), event["frozen"].end(), layer) != event["frozen"].end()) frozen.points.push_back(line->points.back());
+      if (names(event, "frozen", layer)) frozen.points.push_back(line->points.back());
+      if (names(event, "restored", layer)) restored.points.push_back(line->points.back());
     }
   }
   if (lines.empty()) return "";
-  if (!frozen.points.empty()) lines.push_back(std::move(frozen));
+  for (PlotSeries* marks : {&frozen, &restored})
+    if (!marks->points.empty()) lines.push_back(std::move(*marks));
   Plot plot;
   plot.title = "Turbulence of each layer";
   plot.x_label = "epoch";
@@ -128,10 +138,11 @@ class RfQuant : public Method {
     if (!settings_.scheduler || !scheduler_->due(epoch)) return nullptr;
     const FreezeEvent event = scheduler_->update(epoch, stage.network->parameters());
     const Network& network = stage.network->network();
-    json record{{"ratio", event.ratio}, {"turbulence", json::object()}, {"frozen", json::array()}};
+    json record{{"ratio", event.ratio}, {"turbulence", json::object()}, {"frozen", json::array()}, {"restored", json::array()}};
     for (int l = 0; l < network.layer_count(); ++l)
       if (!network.fixed(l)) record["turbulence"][network.layer(l).name] = event.turbulence[static_cast<std::size_t>(l)];
     for (const int l : event.frozen) record["frozen"].push_back(network.layer(l).name);
+    for (const int l : event.restored) record["restored"].push_back(network.layer(l).name);
     return record;
   }
 
@@ -158,7 +169,7 @@ class RfQuant : public Method {
  private:
   SearchPoint search(const FinishedTraining& training, const DrawSpace& from, json* record) const {
     const ModelData& parts = training.model;
-    const auto set = first_images(training.splits.validation, kSearchPictures);
+    const auto set = first_images(training.splits.validation, static_cast<std::size_t>(settings_.pictures));
     const std::vector<Sample> samples =
         evaluation_samples(*set, EvaluationSet::kSeen, standard_mixture(), parts.network.input_shape(), parts.preprocessing.stretch);
     GreedyOptions options;
@@ -173,20 +184,10 @@ class RfQuant : public Method {
     for (const SearchPoint& point : result.pareto)
       if (point.relative <= options.budget) finalists.push_back(point);
     if (finalists.size() > kFinalists) finalists.erase(finalists.begin(), finalists.end() - kFinalists);
-    std::vector<BitConfig> configs;
-    for (const SearchPoint& point : finalists) configs.push_back(point.config);
-    const ConfigTrials judged = try_configs(training, configs, {samples}).front();
+    const SearchPoint found = choose_as_integers(training, finalists, samples, record);
     training.clock->begin("policy");
-    const auto best = static_cast<std::size_t>(std::min_element(judged.loss.begin(), judged.loss.end()) - judged.loss.begin());
-    SearchPoint found = finalists[best];
-    *record = {{"evaluations", result.evaluations}, {"budget", options.budget}, {"finalists", json::array()}};
-    for (std::size_t i = 0; i < finalists.size(); ++i)
-      (*record)["finalists"].push_back({{"relative", finalists[i].relative}, {"loss", judged.loss[i]}, {"accuracy", share_right(judged.correct[i])},
-                                        {"loss_by_batch_statistics", finalists[i].loss}});
-    found.loss = judged.loss[best];
-    found.accuracy = share_right(judged.correct[best]);
-    (*record)["loss"] = found.loss;
-    (*record)["accuracy"] = found.accuracy;
+    (*record)["evaluations"] = result.evaluations;
+    (*record)["budget"] = options.budget;
     std::cerr << "search: " << to_string(found.config, from.space) << ", relative cost " << found.relative << ", " << result.evaluations
               << " evaluations\n";
     return found;

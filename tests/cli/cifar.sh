@@ -44,7 +44,7 @@ for set in cifar10 cifar100; do
   grep -q '"random_mean"' "$work/rfquant_$set/summary.json" || fail "rfquant_$set.json searched nothing"
   timed "$work/rfquant_$set" '"finalists""float""policy""search""supernet"'
   recipe=$BITPILOT_SOURCE/experiments/configs/eqnet_$set.json
-  "$train" train --config "$recipe" --data "$work/$set" "${step[@]}" --set method.subnets=16 --set method.random=2 --set method.controls=1 \
+  "$train" train --config "$recipe" --data "$work/$set" "${step[@]}" --set method.subnets=16 --set method.random=2 --set method.controls=1 --set method.generations=20 \
     --out "$work/eqnet_$set" >"$work/log" 2>&1 || { cat "$work/log"; fail "eqnet_$set.json"; }
   grep -q '"kendall_in_bands"' "$work/eqnet_$set/summary.json" || fail "eqnet_$set.json has no predictor"
   # Three Forms beside the default one, a file for each of seven widths; any of them is a model like another.

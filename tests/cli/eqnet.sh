@@ -12,7 +12,7 @@ fail() { echo "FAILED: $*"; failed=1; }
 small=(--config "$recipe" --quiet --set float.epochs=1 --set train_images=1024 --set evaluation_images=100 --set calibration_images=128
        --set policy.enabled=false)
 eqnet=("${small[@]}" --set 'supernet={"epochs": 2, "random_paths": 2, "paths": ["full8"]}' --set 'paths=[{"name": "full8"}, {"name": "u4", "weight": 4}]'
-       --set 'method={"name": "eqnet", "subnets": 16, "random": 3, "controls": 2, "budget": 0.5}')
+       --set 'method={"name": "eqnet", "subnets": 16, "random": 3, "controls": 2, "budget": 0.5, "pictures": 64, "generations": 20}')
 "$train" train "${eqnet[@]}" --out "$work/whole" >"$work/log" 2>&1 || { cat "$work/log"; fail "the whole training"; }
 
 # Kills after the first steps, in the second epoch and near the end of the supernet (16 steps an epoch, float ones first); one thread.
@@ -42,6 +42,24 @@ for form in channel_asymmetric tensor_symmetric tensor_asymmetric; do
     { cat "$work/log"; fail "eval of $form"; }
 done
 "$bitpilot" inspect "$work/whole/model.safetensors" >"$work/log" 2>&1 && grep -q searched "$work/log" || fail "no anchor \"searched\""
+
+# The search's winner is the best of the ten as integers, and what it gains over random ones is counted for it.
+python3 - "$work/whole/summary.json" <<'PY' || fail "the record of the search"
+import json, sys
+summary = json.load(open(sys.argv[1]))
+search = summary["method"]["validation"]
+assert len(search["finalists"]) == 10 and -1 <= search["kendall"] <= 1 and search["images"] == summary["method"]["predictor"]["images"]["taught"] == 64, search
+assert 100 + 20 * 75 <= search["predicted"] <= 100 + 20 * 98, search  # a hundred at first, then a generation's children
+best = min(search["finalists"], key=lambda row: row["loss"])
+assert {key: search[key] for key in best} == best, search
+assert search["relative"] == summary["method"]["relative"] and abs(search["relative"] - summary["anchors"]["searched"]["relative"]) < 1e-9, search
+assert search["random"]["best_loss"] > 0, search
+for which, said in summary["method"]["against_random"].items():
+    assert abs(said["found"] - said["random_mean"] - said["gain"]["mean"]) < 1e-9, (which, said)
+PY
+# A Form with a zero point travels as ONNX too.
+"$train" export --model "$work/whole/forms/tensor_asymmetric-u4.safetensors" --format onnx --bits u4 --out "$work/u4.onnx" >"$work/log" 2>&1 && [ -s "$work/u4.onnx" ] ||
+  { cat "$work/log"; fail "an asymmetric Form as ONNX"; }
 
 # One Form alone is the model file itself.
 "$train" train "${small[@]}" --float-from "$work/whole" --set 'supernet={"epochs": 1}' --set policy.reference= --set 'paths=[{"name": "u4", "weight": 4}]' \
@@ -77,6 +95,8 @@ check 'one path in one Form' '{"name": "eqnet", "forms": ["tensor/symmetric"], "
 check 'guidance' '{"name": "eqnet", "guidence": true}'
 check 'random_paths' '{"name": "eqnet"}' --set supernet.random_paths=1
 check 'no method "eqnett"' '{"name": "eqnett"}'
+check 'generations' '{"name": "eqnet", "generations": 0}'
+check 'pictures' '{"name": "eqnet", "pictures": 15}'
 # The same mistake in the file is bad data.
 python3 - "$recipe" "$work/wrong.json" <<'PY'
 import json, sys

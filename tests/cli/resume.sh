@@ -180,7 +180,7 @@ done
 # What a method decides between epochs survives a kill too: RFQuant's scheduler freezes 2 bits from the second epoch on.
 rfquant=(--config "$recipe" --quiet --float-from "$work/whole" --set 'supernet={"epochs": 4, "random_paths": 1, "paths": ["full8"]}'
          --set 'paths=[{"name": "full8"}, {"name": "u2", "weight": 2}]' --set safe_anchor=u2 --set policy.enabled=false
-         --set 'method={"name": "rfquant", "budget": 0.5, "controls": 2}')
+         --set 'method={"name": "rfquant", "budget": 0.5, "controls": 2, "pictures": 64}')
 "$train" train "${rfquant[@]}" --out "$work/method" >"$work/method.log" 2>&1 || { cat "$work/method.log"; fail "RFQuant's training"; }
 "$train" train "${rfquant[@]}" --out "$work/method_cut" >>"$work/cut.log" 2>&1 &
 pid=$!
@@ -192,7 +192,27 @@ done
 kill -9 "$pid" 2>/dev/null
 wait "$pid" 2>/dev/null
 "$train" train "${rfquant[@]}" --out "$work/method_cut" --resume >>"$work/cut.log" 2>&1 || { cat "$work/cut.log"; fail "resuming RFQuant"; }
-grep -q '"frozen":\["' "$work/method/metrics.jsonl" || fail "RFQuant froze nothing"
+python3 - "$work/method" <<'CHECK' || fail "RFQuant's events, picture and evidence"
+import json, sys
+import xml.etree.ElementTree as xml
+events = [entry["method"] for entry in map(json.loads, open(f"{sys.argv[1]}/metrics.jsonl")) if "method" in entry]
+frozen, restored = (sum(len(event[what]) for event in events) for what in ("frozen", "restored"))
+assert frozen > 0 and restored > 0, events
+before = set()
+for event in events:
+    assert set(event["restored"]) == before - set(event["frozen"]), events
+    before = set(event["frozen"])
+# A filled mark for each layer frozen, a ring for each restored, and the legend's.
+marks = [group for group in xml.parse(f"{sys.argv[1]}/turbulence.svg").getroot() if group.get("class") == "marked"]
+drawn = {style: sum(circle.get("class") == style for group in marks for circle in group.iter("{http://www.w3.org/2000/svg}circle")) for style in ("dot", "line")}
+assert drawn == {"dot": frozen, "line": restored + 1}, (drawn, frozen, restored)
+summary = json.load(open(f"{sys.argv[1]}/summary.json"))
+search = summary["method"]["validation"]
+best = min(search["finalists"], key=lambda row: row["loss"])
+assert {key: search[key] for key in best} == best and -1 <= search["kendall"] <= 1 and search["images"] == 64, search
+for which, said in summary["method"]["against_random"].items():
+    assert abs(said["found"] - said["random_mean"] - said["gain"]["mean"]) < 1e-9, (which, said)
+CHECK
 for file in model.safetensors metrics.jsonl summary.json turbulence.svg; do
   cmp "$work/method/$file" "$work/method_cut/$file" || fail "$file of RFQuant differs after a kill"
 done

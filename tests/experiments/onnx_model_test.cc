@@ -121,6 +121,58 @@ TEST_CASE("experiments/onnx_model: the graph computes what the engine computes, 
   CHECK(largest_difference(pooled, uniform_config(pooled.space, 8, 8)) < 0.02);
 }
 
+TEST_CASE("experiments/onnx_model: weights of every Form keep their zero point and compute what the engine computes") {
+  struct Case {
+    Symmetry symmetry;
+    int bits, zero_point;
+  };
+  // Codes of one width, as Forms are stored; some filters' scales are negative, as folding a normalisation can leave them.
+  for (const Case& of : {Case{Symmetry::kAsymmetric, 3, 2}, Case{Symmetry::kAsymmetric, 6, -31}, Case{Symmetry::kAsymmetric, 2, -1}, Case{Symmetry::kBinMiddle, 4, 0},
+                         Case{Symmetry::kSymmetric, 4, 0}}) {
+    ModelData model = random_weights(make_backbone("resnet8", {3, 20, 20}, 7));
+    const BitConfig config = uniform_config(model.space, of.bits, 6);
+    model.anchors = {model.anchors.front()};
+    model.anchors.front().config = config;
+    for (std::size_t l = 0; l < model.weights.size(); ++l) {
+      if (model.network.fixed(static_cast<int>(l))) continue;
+      LayerCalibration& calibration = model.anchors.front().layers[l];
+      calibration.input_step = 1.0F / static_cast<float>(integer::unsigned_highest(6));
+      if (calibration.input_zero_point != 0) calibration.input_zero_point = 32;
+      LayerWeights& layer = model.weights[l];
+      layer.form = {Granularity::kChannel, of.symmetry};
+      layer.stored_bits = of.bits;
+      layer.zero_point = of.zero_point;
+      for (std::int8_t& code : layer.codes) code = static_cast<std::int8_t>(integer::nested_code(code, of.bits));
+      for (std::size_t o = 0; o < layer.channel_scale.size(); ++o) layer.channel_scale[o] *= (o % 3 == 1 ? -1.0F : 1.0F) * static_cast<float>(1 << (8 - of.bits));
+    }
+    CAPTURE(static_cast<int>(of.symmetry));
+    CAPTURE(of.bits);
+    CHECK(largest_difference(model, config) < 1e-6);
+    onnx::ModelProto proto;
+    REQUIRE(proto.ParseFromString(onnx_model(model, config)));
+    for (const onnx::TensorProto& tensor : proto.graph().initializer())
+      if (tensor.name() == "block1.conv1.weight.zero") CHECK(tensor_of(tensor).eq(of.zero_point).all().item<bool>());
+  }
+}
+
+TEST_CASE("experiments/onnx_model: weights too far from their zero point for int8 are refused, naming layer and bits") {
+  ModelData model = random_weights(make_backbone("resnet8", {3, 20, 20}, 7));
+  for (std::size_t l = 0; l < model.weights.size(); ++l) model.weights[l].form.symmetry = model.network.fixed(static_cast<int>(l)) ? Symmetry::kSymmetric : Symmetry::kAsymmetric;
+  LayerWeights& layer = model.weights[3];
+  layer.zero_point = 100;
+  const BitConfig config = uniform_config(model.space, 8, 8);
+  CHECK(largest_difference(model, config) < 1e-6);
+  layer.channel_scale[2] *= -1;  // mirrored at 100, a code of -100 is 300
+  try {
+    onnx_model(model, config);
+    FAIL("accepted");
+  } catch (const Error& error) {
+    CHECK(error.code == ExitCode::kUsage);
+    const std::string text = error.what();
+    for (const std::string& word : {model.network.layer(3).name, std::string("8 bits"), std::string("symmetric weights")}) CHECK(text.find(word) != std::string::npos);
+  }
+}
+
 TEST_CASE("experiments/onnx_model: a wrong code, bias or scale would show") {
   ModelData model = random_weights(make_backbone("resnet8", {3, 20, 20}, 7));
   const BitConfig config = uniform_config(model.space, 8, 8);
@@ -128,7 +180,7 @@ TEST_CASE("experiments/onnx_model: a wrong code, bias or scale would show") {
   REQUIRE(proto.ParseFromString(onnx_model(model, config)));
   const Tensor image = torch::randint(0, 256, {1, 3, 20, 20});
   const Tensor before = run(proto.graph(), image, model.carries[0]);
-  for (const char* changed : {"block1.conv1.weight.codes", "block2.conv2.bias.codes", "block3.shortcut.weight.scale"}) {
+  for (const char* changed : {"block1.conv1.weight.codes", "block2.conv2.bias.codes", "block3.shortcut.weight.scale", "block2.conv1.weight.zero"}) {
     onnx::GraphProto graph = proto.graph();
     for (onnx::TensorProto& tensor : *graph.mutable_initializer())
       if (tensor.name() == changed) {

@@ -64,6 +64,19 @@ TEST_CASE("bars stand side by side on their zero line") {
   CHECK(count(text, ">one<") == 1);
 }
 
+TEST_CASE("rings are open circles, in the legend too, and stand where points would") {
+  Plot plot = two_points();
+  plot.series.push_back({"back", PlotSeries::Kind::kRings, {{10, 1}}, {}, {}});
+  const std::string text = svg(plot);
+  CHECK(count(text, "<circle class=\"line\"") == 2);
+  CHECK(count(text, "class=\"bar\"") == 1);  // the other series' legend entry
+  double x[2], y[2];
+  REQUIRE(std::sscanf(text.c_str() + text.find("<circle class=\"dot\""), "<circle class=\"dot\" cx=\"%lf\" cy=\"%lf\"", &x[0], &y[0]) == 2);
+  REQUIRE(std::sscanf(text.c_str() + text.find("<circle class=\"line\""), "<circle class=\"line\" cx=\"%lf\" cy=\"%lf\"", &x[1], &y[1]) == 2);
+  CHECK(x[0] == x[1]);
+  CHECK(y[0] == y[1]);
+}
+
 TEST_CASE("colours begin anew behind the eighth series, but a marked one has its own; a plot without one carries no style for it") {
   Plot plot;
   for (int s = 0; s < 9; ++s) plot.series.push_back({"line " + std::to_string(s), PlotSeries::Kind::kLine, {{0, s}, {1, s}}, {}, {}});

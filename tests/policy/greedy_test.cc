@@ -68,6 +68,11 @@ TEST_CASE("policy/greedy: the search comes near the best of all configurations w
     if (cost.cost(uniform) / cost.reference() <= options.budget) CHECK(result.best.loss < made_up(uniform).loss);
   }
   CHECK(result.best.config[2].weight >= result.best.config[1].weight);
+  constexpr int kRandom = 30;
+  double random_mean = 0;
+  for (const BitConfig& config : random_configs_at({space, cost}, result.best.relative, /*tolerance=*/0.02, kRandom, /*seed=*/1))
+    random_mean += made_up(config).loss / kRandom;
+  CHECK(result.best.loss < random_mean);
   CHECK(result.evaluations < 600);
   for (std::size_t i = 1; i < result.pareto.size(); ++i) {
     CHECK(result.pareto[i].relative > result.pareto[i - 1].relative);

@@ -118,11 +118,18 @@ TEST_CASE("quant/coupling: the most turbulent layer is frozen for one event and 
   CHECK(first.turbulence[static_cast<std::size_t>(noisy)] == doctest::Approx(0.5 / 4));
   CHECK(first.frozen.size() == 4);  // half of eight adaptive layers
   CHECK(first.frozen.front() == noisy);
+  CHECK(first.restored.empty());
   CHECK((scheduler.weights().layers[static_cast<std::size_t>(noisy)].bits == std::vector<int>{3, 4, 8}));
   // At 3, 4 and 8 bits the same weights stand on the middle of a code: nothing is left to freeze the layer for.
   const FreezeEvent second = scheduler.update(2, small.supernet.parameters());
   CHECK(second.turbulence[static_cast<std::size_t>(noisy)] == 0);
   CHECK(std::count(second.frozen.begin(), second.frozen.end(), noisy) == 0);
+  CHECK(std::count(second.restored.begin(), second.restored.end(), noisy) == 1);
+  for (const int l : first.frozen) {  // frozen again or restored, never both
+    const auto again = std::count(second.frozen.begin(), second.frozen.end(), l), back = std::count(second.restored.begin(), second.restored.end(), l);
+    CHECK(again + back == 1);
+  }
+  CHECK(second.restored.size() <= first.frozen.size());
   CHECK((scheduler.weights().layers[static_cast<std::size_t>(noisy)].bits == std::vector<int>{2, 3, 4, 8}));
 }
 
@@ -166,6 +173,64 @@ TEST_CASE("quant/training_loop: an imitated layer pulls at itself and what stand
   CHECK_FALSE(same(none, some, "block1.conv2.weight"));
   for (const char* behind : {"block2.conv2.", "block2.shortcut.", "block3.", "path.u2.block3.", "path.u2.block2.conv2."}) CHECK(same(none, some, behind));
   CHECK(same(none, some, "path.full8."));  // the teacher of the layer is not pulled
+}
+
+TEST_CASE("quant/training_loop: the pull is the weight times the sum over imitated layers of the mean squared distance to the first path's output") {
+  Small small;
+  const TrainingBatch batch = toy_batch();
+  QuantizedNetwork float_network(small.network, small.space, {{"float", uniform_config(small.space, 8, 8)}}, /*quantized=*/false, 7);
+  small.supernet.start_from(float_network, batch.src);
+  const std::vector<int> layers{small.layer("block1.conv2"), small.layer("block2.conv1")};
+  NormalizedOutputs pass, first;
+  for (NormalizedOutputs* outputs : {&pass, &first}) {
+    outputs->wanted.resize(static_cast<std::size_t>(small.network.layer_count()), false);
+    for (const int l : layers) outputs->wanted[static_cast<std::size_t>(l)] = true;
+  }
+  const ForwardMode mode;
+  const Tensor stem = small.supernet.stem(batch.src, mode).detach();
+  small.supernet.forward(0, stem, mode, &first);
+  small.supernet.forward_config(uniform_config(small.space, 2, 2), stem, nullptr, &pass);
+  Tensor distance = torch::zeros({});
+  for (const int l : layers) {
+    const auto at = static_cast<std::size_t>(l);
+    distance = distance + (pass.values[at] - first.values[at].detach()).square().mean();
+  }
+  CHECK(distance.item<double>() > 0.1);
+  constexpr double kWeight = 0.3;
+  const NamedTensors with = gradients_with(layers, kWeight), without = gradients_with(layers, 0);
+  for (const char* name : {"block1.conv1.weight", "block1.conv2.weight", "block2.conv1.weight"}) {
+    INFO(name);
+    const auto named = [&](const NamedTensors& list) { return std::find_if(list.begin(), list.end(), [&](const auto& entry) { return entry.first == name; })->second; };
+    const Tensor pull = kWeight * torch::autograd::grad({distance}, {named(small.supernet.parameters())}, {}, /*retain_graph=*/true).front();
+    // Both are differences of float32 sums.
+    CHECK(torch::allclose(named(with) - named(without), pull, /*rtol=*/1e-3, /*atol=*/1e-4 * pull.abs().max().item<double>()));
+    CHECK(pull.abs().max().item<double>() > 1e-3);
+  }
+}
+
+TEST_CASE("quant/training_loop: with the first path as teacher every other one learns from the labels and from its distribution") {
+  Small small;
+  const TrainingBatch batch = toy_batch();
+  QuantizedNetwork float_network(small.network, small.space, {{"float", uniform_config(small.space, 8, 8)}}, /*quantized=*/false, 7);
+  small.supernet.start_from(float_network, batch.src);
+  const std::vector<FreePath> free{{uniform_config(small.space, 3, 4), nullptr, {}}, {uniform_config(small.space, 2, 2), nullptr, {}}};
+  const ForwardMode mode{/*batch_statistics=*/true, /*momentum=*/0};
+  const Tensor stem = small.supernet.stem(batch.src, mode);
+  const Tensor scores[] = {small.supernet.forward(0, stem, mode), small.supernet.forward_config(free[0].config, stem), small.supernet.forward_config(free[1].config, stem)};
+  TrainingOptions options;
+  options.paths = {0};
+  options.random_paths = 2;
+  options.label_share = 0.25;
+  options.teaching = Teaching::kFirst;
+  options.free_paths = [&](std::uint64_t index) { return free[index]; };
+  const std::vector<double> losses = TrainingLoop(&small.supernet, nullptr, 1, options).step(batch, {});
+  REQUIRE(losses.size() == 3);
+  const Tensor labels = torch::one_hot(batch.labels, 5).to(torch::kFloat), first = torch::softmax(scores[0].detach(), 1);
+  for (std::size_t j = 0; j < 3; ++j) {
+    const Tensor target = j == 0 ? labels : 0.25 * labels + 0.75 * first;
+    INFO("path ", j);
+    CHECK(losses[j] == doctest::Approx(-(target * torch::log_softmax(scores[j].detach(), 1)).sum(1).mean().item<double>()).epsilon(1e-5));
+  }
 }
 
 TEST_CASE("quant/training_loop: gradients are clipped by value, missing ones stay missing") {
