@@ -74,8 +74,7 @@ class Learner {
     const std::size_t k = model_.anchors.size();
     for (std::size_t i = 0; i < k; ++i) model_.anchors[i].temperature = fit_temperature(validation_, i);
     fill_ranges(model_, train_);
-    const AnchorCosts costs =
-        anchor_costs(model_, options_.cost ? *options_.cost : bops_table(model_.network, model_.space));
+    const AnchorCosts costs = anchor_costs(model_, options_.cost ? *options_.cost : bops_table(model_.network, model_.space));
     p_.first_cost.assign(costs.first.begin(), costs.first.end());
     p_.second_cost.assign(costs.second.begin(), costs.second.end());
     if (options_.cost && options_.cost->unit() == "ms") {
@@ -100,11 +99,9 @@ class Learner {
       double accuracy = 0;
       for (std::size_t i = 0; i < validation_.size(); ++i) accuracy += validation_.correct(i, a) ? 1 : 0;
       accuracy /= static_cast<double>(std::max<std::size_t>(1, validation_.size()));
+      const float temperature = model_.anchors[a].temperature;
       result_.log["anchors"][model_.anchors[a].name] = {
-          {"relative", costs.first[a]},
-          {"accuracy", accuracy},
-          {"temperature", model_.anchors[a].temperature},
-          {"ece", calibration_error(validation_, a, model_.anchors[a].temperature)}};
+          {"relative", costs.first[a]}, {"accuracy", accuracy}, {"temperature", temperature}, {"ece", calibration_error(validation_, a, temperature)}};
       const bool named = model_.anchors[a].name == options_.reference_anchor;
       if (options_.reference_anchor.empty() ? accuracy > best : named) {
         best = accuracy;
@@ -112,8 +109,7 @@ class Learner {
       }
     }
     if (best < 0)
-      throw Error(ExitCode::kUsage, "no anchor is called '" + options_.reference_anchor + "'",
-                  "policy.reference_anchor", "name one of the model's anchors");
+      throw Error(ExitCode::kUsage, "no anchor is called '" + options_.reference_anchor + "'", "policy.reference_anchor", "name one of the model's anchors");
     low_ = (cheapest + (one_look() ? reading_cost() : 0.0)) * 1.05;
     high_ = std::max(costs.first[reference_], low_ * 1.5);
   }
@@ -177,8 +173,7 @@ class Learner {
         fit_stop_rule(model_, train_, stop_options(weight, false), p_);
         refit_values();
         const double value = score_on_validation();
-        result_.log["signal"].push_back(
-            {{"signal", signal_name(candidate)}, {"error_weight", weight}, {"score", value}});
+        result_.log["signal"].push_back({{"signal", signal_name(candidate)}, {"error_weight", weight}, {"score", value}});
         if (value <= best + (best < 0 ? 0 : options_.least_gain)) continue;
         best = value;
         signal = candidate;
@@ -208,8 +203,7 @@ class Learner {
       }
       choose_first_weight(stem);
       const double value = score_on_validation();
-      result_.log["networks"].push_back(
-          {{"stem", stem}, {"score", value}, {"stop_weight", p_.stop_weight}, {"first_weight", p_.first_weight}});
+      result_.log["networks"].push_back({{"stem", stem}, {"score", value}, {"stop_weight", p_.stop_weight}, {"first_weight", p_.first_weight}});
       if (best >= 0 && value <= best + options_.least_gain) continue;
       best = value;
       chosen = p_;
@@ -292,15 +286,12 @@ class Learner {
     result_.log["dropped"].push_back(std::move(reason));
   }
 
-  /// Anchors that do not help on validation leave, worst first: few well-known configurations beat many half-known
-  /// ones.
+  /// Anchors that do not help on validation leave, worst first: few well-known configurations beat many half-known ones.
   void drop_useless() {
     say("policy: anchors");
     store();
     const OutcomeTable part = train_.rows(0, std::min<std::size_t>(train_.size(), 6000));
-    const Rows part_losses{
-        losses_.columns,
-        {losses_.values.begin(), losses_.values.begin() + static_cast<std::ptrdiff_t>(part.size()) * losses_.columns}};
+    const Rows part_losses{losses_.columns, {losses_.values.begin(), losses_.values.begin() + static_cast<std::ptrdiff_t>(part.size()) * losses_.columns}};
     PolicySweep values(model_, part, 0), judge(model_, validation_, choosing_relative_cost(model_));
     const auto score_without = [&](PolicyParameters p) {
       values.parameters() = p;
