@@ -325,8 +325,7 @@ class Learner {
     result_.log["score"] = score_on_validation();
   }
 
-  /// The shape of the policy is settled: its few-parameter tables (curves, mean values) are fitted once more, to all
-  /// pictures.
+  /// The shape of the policy is settled: its few-parameter tables (curves, mean values) are fitted once more, to all pictures.
   void use_both_splits() {
     const OutcomeTable both = joined(train_, validation_);
     losses_ = mixed_losses(both, temperatures(), error_weight_);
