@@ -44,7 +44,8 @@ std::pair<double, double> wilson_interval(std::uint64_t hits, std::uint64_t coun
   const double p = static_cast<double>(hits) / n, scale = 1 + z * z / n;
   const double middle = (p + z * z / (2 * n)) / scale,
                half = z * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale;
-  return {std::max(0.0, middle - half), std::min(1.0, middle + half)};
+  // At the ends the interval ends there too, which the sums reach but for rounding.
+  return {hits == 0 ? 0.0 : std::max(0.0, middle - half), hits == count ? 1.0 : std::min(1.0, middle + half)};
 }
 
 double percentile(const std::vector<double>& sorted, double share) {

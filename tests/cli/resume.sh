@@ -111,15 +111,15 @@ done
 "$bitpilot" eval --model "$work/whole/model.safetensors" --data fashion-mnist --limit 20 --bits policy --budget 2ms --quiet >"$work/log" 2>&1
 [ $? -eq 2 ] && grep -q -- '--cost latency' "$work/log" || fail "a budget in milliseconds of a policy priced in BOPs must exit 2"
 # A policy of one look, on the same networks: no picture is looked at twice, at no price.
-"$train" train --config "$recipe" --networks-from "$work/whole" --set policy.looks=1 --out "$work/one" --quiet >"$work/log" 2>&1 ||
+"$train" train --config "$recipe" --networks-from "$work/whole" --set policy.looks=1 --out "$work/one_look" --quiet >"$work/log" 2>&1 ||
   { cat "$work/log"; fail "a policy of one look"; }
-[ "$(anchors "$work/whole")" = "$(anchors "$work/one")" ] || fail "a policy of one look changed the anchors"
-python3 - "$work/one/summary.json" "$work/whole/summary.json" <<'CHECK' || fail "second looks of a policy of one look"
+[ "$(anchors "$work/whole")" = "$(anchors "$work/one_look")" ] || fail "a policy of one look changed the anchors"
+python3 - "$work/one_look/summary.json" "$work/whole/summary.json" <<'CHECK' || fail "second looks of a policy of one look"
 import json, sys
 looks = [max(row["second_looks"] for set in json.load(open(path))["policy"]["sets"].values() for row in set["sweep"]) for path in sys.argv[1:]]
 assert looks[0] == 0 and looks[1] > 0, looks
 CHECK
-"$bitpilot" eval --model "$work/one/model.safetensors" --data fashion-mnist --limit 20 --bits policy --budget 0.5 --quiet >"$work/log" 2>&1 ||
+"$bitpilot" eval --model "$work/one_look/model.safetensors" --data fashion-mnist --limit 20 --bits policy --budget 0.5 --quiet >"$work/log" 2>&1 ||
   { cat "$work/log"; fail "eval of a policy of one look"; }
 "$train" search --run "$work/whole" --method ilp --cost "latency:$work/profile.json" --budget 1000ms --images 32 --quiet --sensitivity "$work/s.json" \
   --json "$work/ilp.json" >"$work/log" 2>&1 || { cat "$work/log"; fail "search --method ilp in milliseconds"; }
