@@ -130,8 +130,6 @@ void QuantizedNetwork::start_steps(const Tensor& src, QuantizedNetwork* ordered_
 std::size_t QuantizedNetwork::nearest_path(int layer, const BitConfig& config) const {
   std::vector<const BitConfig*> paths;
   for (const PathSpec& spec : specs_) paths.push_back(spec.config[layer].active_blocks < config[layer].active_blocks ? nullptr : &spec.config);
-  if (std::count(paths.begin(), paths.end(), nullptr) == static_cast<std::ptrdiff_t>(paths.size()))
-    throw Error(ExitCode::kBug, "no path is as wide as the configuration", network_.layer(layer).name, "add a full path");
   return nearest_config(config, layer, steps_, space_, paths);
 }
 

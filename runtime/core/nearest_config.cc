@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <string>
 
 #include "runtime/core/error.h"
 
@@ -31,7 +32,7 @@ std::size_t nearest_config(const BitConfig& config, int layer, const std::vector
     nearest = c;
     least = now;
   }
-  if (nearest == candidates.size()) throw Error(ExitCode::kBug, "no configuration to borrow from", "nearest_config", "report this");
+  if (nearest == candidates.size()) throw Error(ExitCode::kBug, "no path or anchor is as wide as the configuration", "layer " + std::to_string(layer), "report this");
   return nearest;
 }
 
